@@ -1,0 +1,68 @@
+"""Compiled kernels: one decorator, one cache that notices when any kernel's source changes.
+
+Numba's on-disk cache looks at a kernel's own file only, so a changed callee in another file would
+silently keep the old machine code. The cache directory is therefore keyed by a hash over every
+source file of the package plus the versions that matter. `.py_func` is the plain twin that tests run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _cache_directory() -> Path:
+    import llvmlite
+    import numba
+
+    root = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
+    for source in sorted(root.rglob("*.py")):
+        text = source.read_bytes()
+        if b"@compiled" in text or b"@fused" in text or b"@inlined" in text:
+            digest.update(source.relative_to(root).as_posix().encode() + b"\0" + text)
+    base = os.environ.get("VOLDESK_CACHE") or str(Path.home() / ".cache" / "voldesk")
+    return Path(base) / "kernels" / digest.hexdigest()[:20]
+
+
+def _prepare() -> None:
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(_cache_directory()))
+    # One threading layer, chosen before the first kernel: mixing layers aborts the process.
+    os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
+    import numba
+
+    numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]
+
+
+_prepare()
+
+
+def compiled(function: _F) -> _F:
+    """Compile lazily with `cache=True`, numpy's division rules and no value-changing fast maths."""
+    import numba
+
+    return cast(_F, numba.njit(cache=True, error_model="numpy")(function))
+
+
+def fused(function: _F) -> _F:
+    """As `compiled`, allowing fused multiply-add: for arithmetic kernels whose tests state the tolerance."""
+    import numba
+
+    return cast(_F, numba.njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})(function))
+
+
+def inlined(function: _F) -> _F:
+    """As `compiled`, always inlined into the calling kernel: for small scalar steps."""
+    import numba
+
+    return cast(_F, numba.njit(cache=True, error_model="numpy", inline="always")(function))
+
+
+def plain(function: _F) -> _F:
+    """The uncompiled twin of a kernel, for tests."""
+    return cast(_F, getattr(function, "py_func", function))
