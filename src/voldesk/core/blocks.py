@@ -30,6 +30,7 @@ class RowFlag(IntFlag):
     MARK = 2  # columns MARK..OPEN_INTEREST; NaN leaves the earlier value
     TRADE = 4  # BID column = price, BID_SIZE column = size, positive when the buyer was the aggressor
     GROUP_END = 8
+    SNAPSHOT = 16  # on the GROUP_END row of a whole chain: wakes whoever asked for snapshots
 
 
 class IntColumn(IntEnum):
