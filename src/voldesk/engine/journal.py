@@ -130,19 +130,29 @@ def segments(folder: Path) -> list[Path]:
     return found
 
 
-def read_journal(folder: Path) -> Iterator[Record]:
-    """Every record of a journal, in order. Raises JournalError for damage, except a torn end of the last segment."""
+def read_journal(folder: Path, complete: bool = False) -> Iterator[Record]:
+    """Every record of a journal, in order. Raises JournalError for damage.
+
+    A torn end of the last segment is what a killed desk leaves and is passed over; with `complete` the journal must
+    close with END, as that of a finished run does, so that no byte can be changed unseen.
+    """
     number = 0
+    last: Record | None = None
     paths = segments(folder)
     for index, path in enumerate(paths):
         records, covered = read_segment(path, number)
-        if covered < path.stat().st_size and index < len(paths) - 1:
-            raise JournalError(
-                f"journal record {number + len(records)} ({path.name}, byte {covered}): torn in the middle of the"
-                " journal; expected whole records before the last segment."
-            )
         number += len(records)
+        if covered < path.stat().st_size and (complete or index < len(paths) - 1):
+            raise JournalError(
+                f"journal record {number} ({path.name}, byte {covered}): cut short or its length altered; expected whole"
+                " records up to the journal's end. Restore the file from a copy."
+            )
+        last = records[-1] if records else last
         yield from records
+    if complete and (last is None or last.kind is not RecordKind.END):
+        raise JournalError(
+            f"journal record {number}: END is missing; the run did not close. `voldesk paper --resume` it."
+        )
 
 
 def decisions_sha256(folder: Path) -> str:
