@@ -113,6 +113,8 @@ def _tail(sign: float, tau: float, model: FloatArray, log_tolerance: float) -> f
     """
     best = math.inf
     p = 0.125
+    while p > 1e-5 and not moment_exists(p + 1.0 if sign > 0.0 else -p, tau, model):
+        p *= 0.25
     while p < 1e7:
         power = p + 1.0 if sign > 0.0 else -p
         if not moment_exists(power, tau, model):
