@@ -36,6 +36,13 @@ class Exercise(IntEnum):
     AMERICAN = 1
 
 
+class Delivery(IntEnum):
+    """What an exercised option hands over: CASH the payoff, PHYSICAL the underlying against the strike."""
+
+    CASH = 0
+    PHYSICAL = 1
+
+
 class TickScheme(msgspec.Struct, frozen=True):
     """Valid prices: from each `steps` threshold on, multiples of its tick. A price is stored in `base` steps.
 
@@ -99,6 +106,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     is_call: bool = False
     exercise: Exercise = Exercise.EUROPEAN
     quanto_rate: Decimal = Decimal(1)
+    delivery: Delivery = Delivery.CASH
 
     @property
     def is_option(self) -> bool:
