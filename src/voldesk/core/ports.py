@@ -49,7 +49,7 @@ class Venue(Stateful, Protocol):
         ...
 
 
-class Compute(Protocol):
+class Compute(Stateful, Protocol):
     """Slow work. The result comes back as an event; in a backtest at request time + a stated latency."""
 
     def request(self, job: Callable[[], ComputeResult], due_ns: int) -> None: ...

@@ -69,3 +69,9 @@ class RecordedCompute:
             done.append(self._results[self._next][1])
             self._next += 1
         return done
+
+    def state(self) -> State:
+        return {"next": self._next}
+
+    def restore(self, state: State) -> None:
+        self._next = state["next"]

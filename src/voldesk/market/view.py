@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from voldesk.core.arrays import BoolArray, FloatArray, IntArray
 from voldesk.core.events import SurfaceFitted, VolForecast
+from voldesk.core.ports import State
 from voldesk.core.units import NS_PER_YEAR
 from voldesk.instruments.spec import Kind
 from voldesk.instruments.table import InstrumentTable
@@ -78,6 +80,18 @@ class MarketView:
     def is_stale(self, instrument: int) -> bool:
         return self.quote_age_ns(instrument) > self.quote_ttl_ns
 
+    def index_price(self, underlying: str) -> float:
+        """The venue's index of the underlying as last seen on any of its instruments; NaN before the first."""
+        if underlying not in self.table.underlyings:
+            return float("nan")
+        rows = np.flatnonzero(self.table.underlying == self.table.underlyings.index(underlying))
+        index = self.live.values[rows, Field.INDEX]
+        seen = np.isfinite(index)
+        if not seen.any():
+            return float("nan")
+        stamps = np.where(seen, self.live.stamps[rows, Stamp.MARK_EVENT_NS], -1)
+        return float(index[int(np.argmax(stamps))])
+
     def chain(self, underlying: str) -> Chain:
         """Options not yet expired that have been seen, of one underlying."""
         table, live = self.table, self.live
@@ -109,3 +123,18 @@ class MarketView:
             index_price=rows[:, Field.INDEX],
             stale=self.now_ns - live.stamps[ids, Stamp.QUOTE_EVENT_NS] > self.quote_ttl_ns,
         )
+
+    def state(self) -> State:
+        encode = msgspec.msgpack.encode
+        return {
+            "now_ns": self.now_ns,
+            "surfaces": [encode(surface) for surface in self.surfaces.values()],
+            "forecasts": [encode(forecast) for forecast in self.forecasts.values()],
+        }
+
+    def restore(self, state: State) -> None:
+        self.now_ns = state["now_ns"]
+        surfaces = [msgspec.msgpack.decode(body, type=SurfaceFitted) for body in state["surfaces"]]
+        forecasts = [msgspec.msgpack.decode(body, type=VolForecast) for body in state["forecasts"]]
+        self.surfaces = {surface.underlying: surface for surface in surfaces}
+        self.forecasts = {forecast.underlying: forecast for forecast in forecasts}

@@ -1,0 +1,213 @@
+"""The command line. Every verb takes `--json` for machines and fails with one clear line (exit code 2).
+
+Verbs import their work lazily, so that `voldesk --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from voldesk.core.errors import VoldeskError
+
+app = typer.Typer(
+    name="voldesk",
+    help="An options volatility desk: surface, forecast, trade, hedge, refuse, explain.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+check_app = typer.Typer(no_args_is_help=True, help="Say what is wrong with a configuration or a recording.")
+app.add_typer(check_app, name="check")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, no pictures.")]
+Set = Annotated[list[str], typer.Option("--set", help="Override a setting: --set account.deposit=5 (repeatable).")]
+Out = Annotated[Path | None, typer.Option("--out", help="Run folder; default runs/<time>-<name>.")]
+
+
+@app.command()
+def backtest(
+    config: Annotated[Path, typer.Argument(help="YAML, such as config/gamma_scalp_btc.yaml")],
+    data: Annotated[Path | None, typer.Option("--data", help="Recording: a file or folder in a known format.")] = None,
+    seed_prices: Annotated[
+        Path | None, typer.Option("--seed-prices", help="Daily prices from before the recording, for the forecast.")
+    ] = None,
+    out: Out = None,
+    set_: Set = [],  # noqa: B006 - typer reads the default, never changes it
+    recut_seed: Annotated[
+        int | None, typer.Option("--recut-seed", help="Re-cut the stream into random blocks.")
+    ] = None,
+    report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
+    json: Json = False,
+) -> None:
+    """Run strategies over a recording or the synthetic market, as fast as it goes.
+
+    Example: voldesk backtest config/gamma_scalp_btc.yaml --data ../shared/data/deribit_chain_6h
+    """
+    from voldesk.app.commands.backtest import run_backtest
+
+    run_backtest(config, data, seed_prices, out, tuple(set_), recut_seed, report, json)
+
+
+@app.command()
+def paper(
+    config: Annotated[Path | None, typer.Argument(help="YAML; not needed with --resume.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Replay this recording instead of the synthetic market.")
+    ] = None,
+    seed_prices: Annotated[Path | None, typer.Option("--seed-prices", help="Daily prices for the forecast.")] = None,
+    out: Out = None,
+    set_: Set = [],  # noqa: B006
+    speed: Annotated[float, typer.Option(help="Feed seconds per second of yours; 0 for as fast as it goes.")] = 1.0,
+    for_: Annotated[str, typer.Option("--for", help="Stop after this much feed time, such as 2h.")] = "",
+    resume: Annotated[Path | None, typer.Option(help="Go on with the desk of this run folder.")] = None,
+    json: Json = False,
+) -> None:
+    """Trade on paper: same strategies, same engine, simulated exchange, paced by the clock. Survives being killed.
+
+    Example: voldesk paper config/demo.yaml --speed 60
+    """
+    from voldesk.app.commands.paper import run_paper
+
+    run_paper(config, data, seed_prices, out, tuple(set_), speed, for_, resume, json)
+
+
+@app.command()
+def demo(
+    speed: Annotated[float, typer.Option(help="Feed seconds per second of yours.")] = 60.0,
+    for_: Annotated[str, typer.Option("--for", help="Stop after this much feed time, such as 6h.")] = "",
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """The desk on the synthetic market, live in this terminal. Ctrl-C ends it.
+
+    Example: voldesk demo --speed 120
+    """
+    from voldesk.app.commands.paper import run_demo
+
+    run_demo(speed, for_, out, json)
+
+
+@app.command()
+def replay(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    verify: Annotated[bool, typer.Option("--verify", help="Prove that every decision comes out byte-equal.")] = False,
+    data: Annotated[Path | None, typer.Option("--data", help="Where the recording is now, if it has moved.")] = None,
+    json: Json = False,
+) -> None:
+    """Feed a journal's inputs to a fresh desk and compare what it decides.
+
+    Example: voldesk replay runs/20260105-gamma_scalp_btc --verify
+    """
+    from voldesk.app.commands.replay import run_replay
+
+    run_replay(run, verify, data, json)
+
+
+@app.command()
+def record(
+    config: Annotated[Path, typer.Argument(help="YAML whose market is to be recorded.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the recording.")],
+    for_: Annotated[str, typer.Option("--for", help="How much feed time, such as 3d.")] = "1d",
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Record from this recording (a change of format).")
+    ] = None,
+    set_: Set = [],  # noqa: B006
+    json: Json = False,
+) -> None:
+    """Write what a feed delivers in voldesk's own block format, replayable at any speed.
+
+    Example: voldesk record config/demo.yaml --out recordings/demo --for 2d
+    """
+    from voldesk.app.commands.record import run_record
+
+    run_record(config, out, for_, data, tuple(set_), json)
+
+
+@app.command(name="import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="A vendor's CSV or Parquet file.")],
+    mapping: Annotated[Path, typer.Option("--mapping", help="YAML naming the file's columns; see docs/recordings.md.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the recording.")],
+    json: Json = False,
+) -> None:
+    """Turn a vendor's file into a recording, counting what is wrong with it.
+
+    Example: voldesk import quotes.csv --mapping mapping.yaml --out recordings/vendor
+    """
+    from voldesk.app.commands.record import run_import
+
+    run_import(source, mapping, out, json)
+
+
+@check_app.command(name="config")
+def check_config(config: Path, set_: Set = [], json: Json = False) -> None:  # noqa: B006
+    """Check a configuration and print it with every default filled in.
+
+    Example: voldesk check config config/gamma_scalp_btc.yaml
+    """
+    from voldesk.app.commands.check import run_check_config
+
+    run_check_config(config, tuple(set_), json)
+
+
+@check_app.command(name="data")
+def check_data(path: Path, json: Json = False) -> None:
+    """Score a recording: completeness, accuracy, timeliness, consistency, and what was quarantined.
+
+    Example: voldesk check data ../shared/data/deribit_chain_6h
+    """
+    from voldesk.app.commands.check import run_check_data
+
+    run_check_data(path, json)
+
+
+@app.command()
+def warm(json: Json = False) -> None:
+    """Compile every kernel now, so that no later command has to wait.
+
+    Example: voldesk warm
+    """
+    from voldesk.app.commands.warm import run_warm
+
+    run_warm(json)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """What is installed, what is missing, and how to mend it.
+
+    Example: voldesk doctor
+    """
+    from voldesk.app.commands.doctor import run_doctor
+
+    run_doctor(json)
+
+
+@app.command()
+def status(
+    run: Annotated[Path | None, typer.Argument(help="A run folder; the newest under runs/ when left out.")] = None,
+    json: Json = False,
+) -> None:
+    """Where a run stands, read from its journal: equity, P&L terms, Greeks, orders, vetoes.
+
+    Example: voldesk status
+    """
+    from voldesk.app.commands.status import run_status
+
+    run_status(run, json)
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one line on standard error and exit code 2."""
+    try:
+        app()
+    except VoldeskError as error:
+        print(f"voldesk: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
