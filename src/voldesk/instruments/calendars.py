@@ -113,9 +113,9 @@ def cffex_expiry_date(year: int, month: int) -> date:
 @lru_cache(maxsize=8)
 def _calendar(name: str) -> Any:
     import exchange_calendars
+    from exchange_calendars.exchange_calendar_xshg import XSHGExchangeCalendar
 
-    known_until = exchange_calendars.calendar_utils._default_calendar_factories[name].bound_max()
-    last = _LAST_DAY if known_until is None else min(_LAST_DAY, known_until.date().isoformat())
+    last = XSHGExchangeCalendar.bound_max().date().isoformat() if name == "XSHG" else _LAST_DAY
     return exchange_calendars.get_calendar(name, start=_FIRST_DAY, end=last)
 
 
