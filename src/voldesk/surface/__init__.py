@@ -1,0 +1,1 @@
+"""Volatility surfaces: slices, whole-surface fits, forwards and the measures read off them."""

@@ -1,0 +1,309 @@
+from __future__ import annotations
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voldesk.core.compiled import plain
+from voldesk.pricing import black, black_kernels
+from voldesk.pricing.broadcast import columns
+
+EPS = 2.0**-53
+
+
+def exact_price(f, k, t, s, d, call):
+    f, k, t, s, d = (mpmath.mpf(v) for v in (f, k, t, s, d))
+    total = s * mpmath.sqrt(t)
+    d1 = mpmath.log(f / k) / total + total / 2
+    side = 1 if call else -1
+    return side * d * (f * mpmath.ncdf(side * d1) - k * mpmath.ncdf(side * (d1 - total)))
+
+
+# Hull, "Options, futures, and other derivatives"; Haug (2007), "The complete guide to option pricing formulas".
+SPOT_TABLE = [
+    # source, spot, strike, tau, sigma, rate, yield, call, field, value, tolerance
+    ("Hull ex. 15.6", 42.0, 40.0, 0.5, 0.20, 0.10, 0.0, True, "price", 4.76, 0.005),
+    ("Hull ex. 15.6", 42.0, 40.0, 0.5, 0.20, 0.10, 0.0, False, "price", 0.81, 0.005),
+    ("Hull ex. 19.1", 49.0, 50.0, 0.3846, 0.20, 0.05, 0.0, True, "delta", 0.522, 0.0005),
+    ("Hull ex. 19.2", 49.0, 50.0, 0.3846, 0.20, 0.05, 0.0, True, "theta", -4.31, 0.005),
+    ("Hull ex. 19.4", 49.0, 50.0, 0.3846, 0.20, 0.05, 0.0, True, "gamma", 0.066, 0.0005),
+    ("Hull ex. 19.6", 49.0, 50.0, 0.3846, 0.20, 0.05, 0.0, True, "vega", 12.1, 0.05),
+    ("Hull ex. 19.7", 49.0, 50.0, 0.3846, 0.20, 0.05, 0.0, True, "rho", 8.91, 0.005),
+    ("Haug p. 4", 60.0, 65.0, 0.25, 0.30, 0.08, 0.0, True, "price", 2.1334, 0.00005),
+    ("Haug p. 5, Merton", 100.0, 95.0, 0.5, 0.20, 0.10, 0.05, False, "price", 2.4648, 0.00005),
+]
+
+
+@pytest.mark.parametrize("row", SPOT_TABLE, ids=lambda row: f"{row[0]} {row[8]}")
+def test_spot_form_gives_the_books_figures(row) -> None:
+    _, spot, strike, tau, sigma, rate, dividend_yield, call, field, value, tolerance = row
+    found = black.spot_greeks(spot, strike, tau, sigma, rate, dividend_yield, call)
+    assert float(getattr(found, field)) == pytest.approx(value, abs=tolerance)
+
+
+def test_futures_option_of_haug_page_7() -> None:
+    """Haug (2007), Black-76: F = K = 19, T = 0.75, r = 0.10, sigma = 0.28; call and put are 1.7011."""
+    for call in (True, False):
+        assert float(black.price(19.0, 19.0, 0.75, 0.28, math.exp(-0.075), call)) == pytest.approx(1.7011, abs=5e-5)
+
+
+def test_price_is_within_four_ulp_of_its_condition() -> None:
+    """Against mpmath, total volatility 1e-4 to 5, log-moneyness to +-10; measured worst 2.3 ulp."""
+    rng = np.random.default_rng(20260701)
+    total = 10.0 ** rng.uniform(-4.0, math.log10(5.0), 600)
+    log_moneyness = np.where(rng.random(600) < 0.5, rng.uniform(-6.0, 6.0, 600) * total, rng.uniform(-10, 10, 600))
+    strike = 100.0 * np.exp(-np.clip(log_moneyness, -10.0, 10.0))
+    call = rng.random(600) < 0.5
+    found = black.price(100.0, strike, 0.25, 2.0 * total, 0.97, call)
+    greeks = black.greeks(100.0, strike, 0.25, 2.0 * total, 0.97, call)
+    worst = 0.0
+    with mpmath.workdps(60):
+        for i in range(600):
+            exact = exact_price(100.0, strike[i], 0.25, 2.0 * total[i], 0.97, call[i])
+            if exact < 1e-290:
+                assert found[i] < 1e-289
+                continue
+            # d log price / d log of forward and volatility (strike moves it as the forward does, plus one).
+            condition = abs(greeks.delta[i]) * 100.0 / exact * 2.0 + 1.0 + greeks.vega[i] * 2.0 * total[i] / exact
+            worst = max(worst, float(abs(found[i] - exact) / exact / (2.0 * EPS * (1.0 + condition))))
+    assert worst < 4.0
+
+
+ORDERS = {
+    # field: derivative orders in (forward, sigma, tau) and the sign of calendar time
+    "delta": (1, 0, 0),
+    "gamma": (2, 0, 0),
+    "vega": (0, 1, 0),
+    "theta": (0, 0, 1),
+    "vanna": (1, 1, 0),
+    "volga": (0, 2, 0),
+    "charm": (1, 0, 1),
+    "speed": (3, 0, 0),
+    "zomma": (2, 1, 0),
+    "color": (2, 0, 1),
+    "ultima": (0, 3, 0),
+    "veta": (0, 1, 1),
+}
+CASES = [
+    (100.0, 90.0, 0.5, 0.3),
+    (100.0, 100.0, 0.02, 0.65),
+    (100.0, 135.0, 1.7, 0.8),
+    (100.0, 240.0, 0.3, 0.5),
+    (100.0, 99.9, 3e-4, 0.4),
+    (100.0, 40.0, 2.5, 0.15),
+]
+
+
+def scales(f, t, s):
+    """Natural size of each Greek, for errors of values near zero."""
+    total = s * math.sqrt(t)
+    vega = f * math.sqrt(t) * 0.4
+    gamma = 0.4 / (f * total)
+    return {
+        "delta": 1.0,
+        "gamma": gamma,
+        "vega": vega,
+        "theta": vega * s / t,
+        "vanna": 0.4 / s,
+        "volga": vega / s,
+        "charm": 0.4 / t,
+        "speed": gamma / (f * total),
+        "zomma": gamma / s,
+        "color": gamma / t,
+        "ultima": vega / s**2,
+        "veta": vega / t,
+    }
+
+
+@pytest.mark.parametrize("call", [True, False])
+@pytest.mark.parametrize("case", CASES)
+def test_forward_greeks_are_the_derivatives_of_the_price(case, call) -> None:
+    f, k, t, s = case
+    rate = 0.07
+    found = black.greeks(f, k, t, s, math.exp(-rate * t), call)
+    natural = scales(f, t, s)
+    with mpmath.workdps(60):
+
+        def value(forward, sigma, tau):
+            return exact_price(forward, k, tau, sigma, mpmath.exp(-mpmath.mpf(rate) * tau), call)
+
+        for field, orders in ORDERS.items():
+            exact = mpmath.diff(value, (f, s, t), orders) * (-1 if orders[2] else 1)
+            error = abs(float(getattr(found, field)) - exact) / max(abs(exact), natural[field])
+            assert error < 5e-14, (field, float(error))
+        assert float(found.rho) == pytest.approx(-t * float(found.price), rel=1e-15)
+
+
+@pytest.mark.parametrize("call", [True, False])
+@pytest.mark.parametrize("case", CASES)
+def test_spot_greeks_are_the_derivatives_of_the_price(case, call) -> None:
+    f, k, t, s = case
+    rate, dividend_yield = 0.06, 0.025
+    found = black.spot_greeks(f, k, t, s, rate, dividend_yield, call)
+    natural = scales(f, t, s)
+    with mpmath.workdps(60):
+
+        def value(spot, sigma, tau, r=rate):
+            r = mpmath.mpf(r)
+            forward = spot * mpmath.exp((r - mpmath.mpf(dividend_yield)) * tau)
+            return exact_price(forward, k, tau, sigma, mpmath.exp(-r * tau), call)
+
+        for field, orders in ORDERS.items():
+            exact = mpmath.diff(value, (f, s, t), orders) * (-1 if orders[2] else 1)
+            error = abs(float(getattr(found, field)) - exact) / max(abs(exact), natural[field])
+            assert error < 5e-14, (field, float(error))
+        exact = mpmath.diff(lambda r: value(mpmath.mpf(f), mpmath.mpf(s), mpmath.mpf(t), r), rate)
+        assert abs(float(found.rho) - exact) < 1e-13 * f * t
+
+
+@pytest.mark.parametrize("call", [True, False])
+@pytest.mark.parametrize("case", CASES)
+def test_coin_greeks_are_the_derivatives_of_the_coin_price(case, call) -> None:
+    f, k, t, s = case
+    found = black.coin_greeks(f, k, t, s, call)
+    natural = {name: size / f for name, size in scales(f, t, s).items()}
+    with mpmath.workdps(60):
+
+        def value(forward, sigma, tau):
+            return exact_price(forward, k, tau, sigma, 1, call) / forward
+
+        assert abs(float(found.price) / value(*map(mpmath.mpf, (f, s, t))) - 1) < 1e-13
+        for field, orders in ORDERS.items():
+            exact = mpmath.diff(value, (f, s, t), orders) * (-1 if orders[2] else 1)
+            error = abs(float(getattr(found, field)) - exact) / max(abs(exact), natural[field])
+            assert error < 5e-14, (field, float(error))
+    linear = black.greeks(f, k, t, s, 1.0, call)
+    assert float(found.net_delta) == pytest.approx(float(linear.delta - linear.price / f), abs=1e-15)
+    assert float(found.rho) == 0.0
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    strike=st.floats(1.0, 1e4),
+    tau=st.floats(1e-6, 5.0),
+    sigma=st.floats(0.01, 3.0),
+    discount=st.floats(0.5, 1.1),
+)
+def test_parity_and_bounds_hold(strike: float, tau: float, sigma: float, discount: float) -> None:
+    call = float(black.price(100.0, strike, tau, sigma, discount, True))
+    put = float(black.price(100.0, strike, tau, sigma, discount, False))
+    assert call - put == pytest.approx(discount * (100.0 - strike), abs=4e-14 * max(100.0, strike))
+    assert discount * max(100.0 - strike, 0.0) * (1 - 4 * EPS) <= call <= discount * 100.0
+    coin_call = black.coin_greeks(100.0, strike, tau, sigma, True)
+    coin_put = black.coin_greeks(100.0, strike, tau, sigma, False)
+    assert float(coin_call.price - coin_put.price) == pytest.approx(
+        1.0 - strike / 100.0, abs=4e-16 * max(100.0, strike)
+    )
+    assert float(coin_call.net_delta - coin_put.net_delta) == pytest.approx(strike / 100.0, rel=1e-14)
+
+
+@settings(max_examples=60, deadline=None)
+@given(tau=st.floats(1e-4, 3.0), sigma=st.floats(0.05, 2.0))
+def test_calls_fall_and_bend_upward_in_strike_and_rise_in_time(tau: float, sigma: float) -> None:
+    strikes = np.linspace(50.0, 200.0, 301)
+    prices = black.price(100.0, strikes, tau, sigma, 1.0, True)
+    assert np.diff(prices).max() <= 0.0
+    assert np.diff(prices, 2).min() >= -1e-13
+    assert (black.price(100.0, strikes, 1.01 * tau, sigma, 1.0, True) - prices).min() >= -2e-14
+
+
+def test_limits_of_no_time_and_no_volatility_are_intrinsic_value_and_step_delta() -> None:
+    for tau, sigma in ((0.0, 0.5), (0.5, 0.0), (0.0, 0.0), (1e-300, 1e-100)):
+        for strike, call, price, delta in (
+            (90.0, True, 10.0, 1.0),
+            (110.0, True, 0.0, 0.0),
+            (110.0, False, 10.0, -1.0),
+        ):
+            found = black.greeks(100.0, strike, tau, sigma, 1.0, call)
+            assert float(found.price) == price
+            assert float(found.delta) == delta
+            for field in black.Greeks._fields[2:]:
+                if field != "rho":
+                    assert float(getattr(found, field)) == 0.0, field
+            coin = black.coin_greeks(100.0, strike, tau, sigma, call)
+            assert float(coin.price) == pytest.approx(price / 100.0, rel=1e-15)
+            assert float(coin.net_delta) == pytest.approx(delta - price / 100.0, rel=1e-15)
+
+
+@pytest.mark.parametrize(("tau", "sigma"), [(0.25, 1e-9), (1e-18, 0.5)])
+def test_limits_exactly_at_the_strike_are_approached_from_small_values(tau: float, sigma: float) -> None:
+    near = black.greeks(100.0, 100.0, tau, sigma, 1.0, True)
+    at = black.greeks(100.0, 100.0, tau if sigma < 1e-3 else 0.0, 0.0 if sigma < 1e-3 else sigma, 1.0, True)
+    assert float(at.delta) == 0.5
+    for field in black.Greeks._fields:
+        small, limit = float(getattr(near, field)), float(getattr(at, field))
+        if math.isinf(limit):
+            assert abs(small) > 1e5, field
+            assert math.copysign(1.0, small) == math.copysign(1.0, limit), field
+        else:
+            assert small == pytest.approx(limit, rel=1e-6, abs=1e-6), field
+    coin_near = black.coin_greeks(100.0, 100.0, tau, sigma, True)
+    coin_at = black.coin_greeks(100.0, 100.0, tau if sigma < 1e-3 else 0.0, 0.0 if sigma < 1e-3 else sigma, True)
+    for field in black.CoinGreeks._fields:
+        small, limit = float(getattr(coin_near, field)), float(getattr(coin_at, field))
+        if math.isinf(limit):
+            assert abs(small) > 1e3, field
+            assert math.copysign(1.0, small) == math.copysign(1.0, limit), field
+        else:
+            assert small == pytest.approx(limit, rel=1e-6, abs=1e-6), field
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"forward": math.nan},
+        {"forward": 0.0},
+        {"forward": -1.0},
+        {"strike": math.nan},
+        {"strike": -1.0},
+        {"tau": -1e-9},
+        {"tau": math.nan},
+        {"sigma": -0.1},
+        {"sigma": math.nan},
+    ],
+)
+def test_values_outside_the_domain_give_nan_everywhere(bad) -> None:
+    arguments = {"forward": 100.0, "strike": 100.0, "tau": 0.5, "sigma": 0.3, "discount": 1.0, "is_call": True} | bad
+    assert math.isnan(float(black.price(**arguments)))
+    for field, value in black.greeks(**arguments)._asdict().items():
+        assert math.isnan(float(value)), field
+
+
+def test_inputs_broadcast_and_scalars_stay_scalar() -> None:
+    grid = black.greeks(100.0, np.array([90.0, 110.0])[:, None], np.array([0.1, 0.2, 0.3]), 0.5, 1.0, [[True], [False]])
+    assert grid.price.shape == (2, 3)
+    assert float(grid.vanna[1, 2]) == float(black.greeks(100.0, 110.0, 0.3, 0.5, 1.0, False).vanna)
+    assert black.price(100.0, 90.0, 0.1, 0.5, 1.0, True).shape == ()
+    assert black.price([], 90.0, 0.1, 0.5, 1.0, True).shape == (0,)
+    assert black.coin_greeks([], 90.0, 0.1, 0.5, True).net_delta.shape == (0,)
+    with pytest.raises(ValueError, match="broadcast"):
+        black.price([1.0, 2.0], [1.0, 2.0, 3.0], 0.1, 0.5, 1.0, True)
+
+
+def test_compiled_and_plain_kernels_agree() -> None:
+    strike = np.array([40.0, 90.0, 100.0, 100.0, 260.0])
+    tau = np.array([0.5, 0.1, 0.0, 1.0, 0.02])
+    call = np.array([True, False, True, False, True])
+    for kernel, values, fields in (
+        (black_kernels.forward_kernel, (100.0, strike, tau, 0.5, 0.98), 14),
+        (black_kernels.spot_kernel, (100.0, strike, tau, 0.5, 0.03, 0.01), 14),
+        (black_kernels.coin_kernel, (100.0, strike, tau, 0.5), 15),
+    ):
+        _, inputs, steps = columns(*values, is_call=call)
+        fast, slow = np.empty((fields, 5)), np.empty((fields, 5))
+        kernel(steps, fast, *inputs)
+        plain(kernel)(steps, slow, *inputs)
+        np.testing.assert_allclose(fast, slow, rtol=1e-13, atol=1e-300)
+    _, inputs, steps = columns(100.0, strike, tau, 0.5, 0.98, is_call=call)
+    fast, slow = np.empty(5), np.empty(5)
+    black_kernels.price_kernel(steps, fast, *inputs)
+    plain(black_kernels.price_kernel)(steps, slow, *inputs)
+    np.testing.assert_allclose(fast, slow, rtol=1e-14)
+    for arguments in ((-1.0, 0.1), (-0.2, 0.05), (-5.0, 0.3), (-30.0, 0.1), (0.0, 1.0)):
+        assert black_kernels.mills_difference(*arguments) == pytest.approx(
+            plain(black_kernels.mills_difference)(*arguments), rel=1e-14
+        )
