@@ -250,7 +250,11 @@ def recommend(quality: Quality, rules: QualityRules | None = None) -> tuple[str,
     rules = rules or QualityRules()
     advice = [
         (quality.completeness, 0.95, "expect wings without quotes: fit and trade only two-sided strikes"),
-        (quality.accuracy, 0.99, "look at the quarantined rows by reason and fix the source or its adapter"),
+        (
+            quality.accuracy,
+            0.99,
+            "look at rows with findings by reason, and at marks outside the quotes, and fix the source",
+        ),
         (
             quality.timeliness,
             0.9,
