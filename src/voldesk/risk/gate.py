@@ -1,0 +1,382 @@
+"""The gate: every intent, whoever it comes from, is judged on the book as it would be after it (SPEC G1).
+
+One answer per rule, with a stable code and the numbers: limit, current, projected. APPROVE, WARN (a figure at 80 % of
+its limit or more, or a rule waived), REFUSE. What is not known is refused: no Greeks, no rate, no fresh quote.
+
+Three exemptions, named in the verdict:
+  reduce_only           the exposure that is over its limit comes strictly nearer, without swinging over on the other
+                        side; or the order only closes positions (CLOSE, FLATTEN), which no limit may forbid.
+                        Under PAUSE, in a drawdown or with unknown Greeks: the order only closes positions.
+  hedge_reduces_delta   a HEDGE that brings |net delta| of every underlying it touches down is not held up by a delta
+                        limit, nor, when it trades no options, by a pause or a drawdown.
+`Approved` is constructed here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from voldesk.core.arrays import FloatArray
+from voldesk.core.orders import Approved, Check, OrderIntent, Outcome, Purpose, Verdict
+from voldesk.core.ports import State
+from voldesk.instruments.table import InstrumentTable
+from voldesk.market.view import MarketView
+from voldesk.portfolio.book import Book
+from voldesk.portfolio.ledger import Ledger
+from voldesk.portfolio.margin import MarginModel
+from voldesk.portfolio.scenario import ScenarioGrid
+from voldesk.portfolio.valuation import RiskStatus, Valuer
+from voldesk.portfolio.working_orders import WorkingOrders
+from voldesk.risk.capital import capital
+from voldesk.risk.drawdown import HighWater
+from voldesk.risk.exposure import (
+    BASE,
+    BUYS,
+    DOWN,
+    HELD,
+    ORDER,
+    SELLS,
+    STEP,
+    UP,
+    Betas,
+    Priced,
+    Simulated,
+    bands,
+    collateral_delta,
+    greek_column,
+    lot_scenarios,
+    price_lots,
+    scenario_loss,
+    simulate,
+)
+from voldesk.risk.kill_switch import KillLevel, KillSwitch
+from voldesk.risk.limits import Code, Limit, Limits
+from voldesk.risk.order_checks import WARN_SHARE, against, order_checks, unknown_legs
+
+REDUCE_ONLY: Final = "reduce_only"
+HEDGE_REDUCES_DELTA: Final = "hedge_reduces_delta"
+
+_NOT_WITHOUT_GREEKS: Final = (Code.UNKNOWN_IV.value, Code.NO_GREEKS.value)
+_RISK_ADDED: Final = (Code.PAUSED.value, Code.DRAWDOWN.value)
+_FIRM: Final = frozenset({Code.STALE_INPUT, Code.ORDER_SIZE, Code.PRICE_BAND, Code.PRICE_BAND_OPTION, Code.REDUCE_ONLY})
+
+
+class Answer(NamedTuple):
+    """A check, and whether the order brings the figure nearer to its limit from beyond."""
+
+    check: Check
+    improves: bool = False
+
+
+class Nature(NamedTuple):
+    """What kind of order it is. closes: every leg only closes a position. hedges: |net delta| falls everywhere."""
+
+    closes: bool
+    hedges: bool
+    options: bool
+
+
+class Gate:
+    """One per desk. `limits` and `kill` are public: operators act on them, the journal records what they did."""
+
+    def __init__(
+        self,
+        table: InstrumentTable,
+        ledger: Ledger,
+        orders: WorkingOrders,
+        valuer: Valuer,
+        margin: MarginModel,
+        limits: Limits,
+        kill: KillSwitch | None = None,
+        grid: ScenarioGrid | None = None,
+        betas: Betas | None = None,
+    ) -> None:
+        self.table = table
+        self.ledger = ledger
+        self.orders = orders
+        self.valuer = valuer
+        self.margin = margin
+        self.limits = limits
+        self.kill = kill or KillSwitch()
+        self.grid = grid or ScenarioGrid()
+        self.betas = betas or Betas()
+        self._high_water = HighWater()
+
+    # what the desk calls
+
+    def approve(self, intent: OrderIntent, view: MarketView, now_ns: int) -> tuple[Verdict, Approved | None]:
+        """The verdict, and the proof that execution asks for unless it is a refusal."""
+        verdict = self.judge(intent, view, now_ns)
+        return verdict, None if verdict.outcome is Outcome.REFUSE else Approved(intent, verdict)
+
+    def judge(self, intent: OrderIntent, view: MarketView, now_ns: int) -> Verdict:
+        """Judge an intent against its book as it stands. Raises InputError for a book that is not open."""
+        assert intent.legs, f"intent {intent.intent_id} has no legs"
+        assert all(leg.lots for leg in intent.legs), f"intent {intent.intent_id} has a leg of zero lots"
+        assert view is self.valuer.view, "the gate judges on the market its valuer reads"
+        self.limits.take_effect(now_ns)
+        book = self.ledger.book(intent.book)
+        unknown = unknown_legs(intent, view)
+        if unknown:
+            return Verdict(intent.intent_id, now_ns, Outcome.REFUSE, tuple(unknown))
+        sim = simulate(book.held(), intent.legs, self.orders.exposed(book.name))
+        priced = price_lots(self.valuer, sim.ids, book.numeraire.currency)
+        answers = self._permission(intent, book)
+        answers += [Answer(check) for check in order_checks(intent, self.valuer, self.limits)]
+        nature = self._nature(intent, book, sim, priced, view)
+        if intent.reduce_only and not nature.closes:
+            refused = Check(Code.REDUCE_ONLY.value, Outcome.REFUSE, 0.0, 0.0, 1.0, "order", f"book:{book.name}")
+            answers.append(Answer(refused))
+        answers += self._book_answers(book, sim, priced, now_ns)
+        return _verdict(intent, now_ns, answers, nature)
+
+    def utilisation(self, book: Book, now_ns: int) -> tuple[Check, ...]:
+        """Every limit on the book as it stands, with all working orders counted where they hurt; `current` and
+        `projected` agree. Plain approvals are included, worst utilisation first."""
+        self.limits.take_effect(now_ns)
+        sim = simulate(book.held(), (), self.orders.exposed(book.name))
+        priced = price_lots(self.valuer, sim.ids, book.numeraire.currency)
+        checks = [answer.check for answer in self._book_answers(book, sim, priced, now_ns, everything=True)]
+        return tuple(sorted(checks, key=_utilised, reverse=True))
+
+    def on_mark(self, book: Book, now_ns: int) -> None:
+        """The book has been valued: its equity may be a new peak."""
+        self.limits.take_effect(now_ns)
+        self._high_water.observe(book)
+
+    def drawdown(self, book: Book) -> float:
+        """Share of the peak equity that is lost."""
+        return self._high_water.drawdown(book)
+
+    # what the order is
+
+    def _permission(self, intent: OrderIntent, book: Book) -> list[Answer]:
+        level = self.kill.level(book.name)
+        if level is KillLevel.ARMED:
+            return []
+        code = Code.PAUSED if level is KillLevel.PAUSE else Code.KILLED
+        value = float(level)
+        return [Answer(Check(code.value, Outcome.REFUSE, 0.0, value, value, "level", f"book:{book.name}"))]
+
+    def _nature(self, intent: OrderIntent, book: Book, sim: Simulated, priced: Priced, view: MarketView) -> Nature:
+        lots = sim.lots
+        held, order = lots[:, HELD], lots[:, ORDER]
+        # Together with what works on the same side the order must not swing the position over.
+        closing = np.where(order > 0, held + order + lots[:, BUYS] <= 0, held + order + lots[:, SELLS] >= 0)
+        traded = order != 0
+        closes = bool(np.all((held * order < 0)[traded] & closing[traded])) and bool(traded.any())
+        hedges = intent.purpose is Purpose.HEDGE and self._reduces_delta(book, sim, priced, view)
+        return Nature(closes, hedges, bool(priced.is_option[traded].any()))
+
+    def _reduces_delta(self, book: Book, sim: Simulated, priced: Priced, view: MarketView) -> bool:
+        """|net delta| of every underlying touched falls, all working orders taken as filled: an order for what is
+        already being hedged is not a hedge."""
+        before: dict[int, float] = dict(collateral_delta(book, view))
+        after = dict(before)
+        touched: dict[int, bool] = {}
+        rows = zip(priced.underlying.tolist(), sim.lots.tolist(), priced.risk.net_delta.tolist(), strict=True)
+        for underlying, (held, order, buys, sells), delta in rows:
+            standing = (held + buys + sells) * delta if held or buys or sells else 0.0
+            before[underlying] = before.get(underlying, 0.0) + standing
+            after[underlying] = after.get(underlying, 0.0) + standing + (order * delta if order else 0.0)
+            if order:
+                touched[underlying] = True
+        return all(abs(after[u]) < abs(before[u]) for u in touched)
+
+    # what the book would be
+
+    def _book_answers(
+        self, book: Book, sim: Simulated, priced: Priced, now_ns: int, everything: bool = False
+    ) -> list[Answer]:
+        answers = self._unvalued(sim, priced)
+        answers += self._greeks(book, sim, priced, everything)
+        answers += self._capital(book, sim, priced, now_ns, everything)
+        loss = self.limits.get(Code.SCENARIO_LOSS, "portfolio")
+        if loss is not None:
+            found = scenario_loss(lot_scenarios(self.valuer, priced, self.grid), sim.lots)
+            scale = 1.0 if loss.unit == "numeraire" else _positive(book.equity())
+            _ceiling(answers, loss, found.current / scale, found.projected / scale, "portfolio", everything)
+        fallen = self.limits.get(Code.DRAWDOWN, "portfolio")
+        if fallen is not None:
+            lost = self._high_water.drawdown(book)
+            _ceiling(answers, fallen, lost, lost, f"book:{book.name}", everything)
+        count = self.limits.get(Code.POSITIONS, "portfolio")
+        if count is not None:
+            lots = sim.lots
+            standing = (lots[:, HELD] != 0) | (lots[:, BUYS] != 0) | (lots[:, SELLS] != 0)
+            gone = (lots[:, HELD] + lots[:, ORDER] == 0) & (lots[:, BUYS] == 0) & (lots[:, SELLS] == 0)
+            after = int(np.count_nonzero(~gone))
+            _ceiling(answers, count, float(np.count_nonzero(standing)), float(after), "portfolio", everything)
+        return answers
+
+    def _unvalued(self, sim: Simulated, priced: Priced) -> list[Answer]:
+        status = priced.risk.status
+        if not (status >= RiskStatus.NO_FORWARD).any():
+            return []
+        found = []
+        for place in np.flatnonzero(status >= RiskStatus.NO_FORWARD).tolist():
+            worst = RiskStatus(int(status[place]))
+            code = Code.UNKNOWN_IV if worst is RiskStatus.NO_IV else Code.NO_GREEKS
+            scope = f"position:{self.table[int(sim.ids[place])].symbol}"
+            found.append(Answer(Check(code.value, Outcome.REFUSE, 0.0, float(worst), float(worst), "status", scope)))
+        return found
+
+    def _greeks(self, book: Book, sim: Simulated, priced: Priced, everything: bool) -> list[Answer]:
+        units = self.limits.greek_units()
+        if not units:
+            return []
+        view, names = self.valuer.view, self.table.underlyings
+        columns = np.array([greek_column(priced, code, unit, view, self.betas) for code, unit in units])
+        present, group = np.unique(priced.underlying, return_inverse=True)
+        out = np.empty((len(units), 1 + present.size + sim.ids.size, 4))
+        bands(columns.reshape(len(units), sim.ids.size), sim.lots, group, present.size, out)
+        self._add_collateral(book, units, priced, present.tolist(), out)
+        rows: list[tuple[str, str, str]] = [("portfolio", "", "portfolio")]
+        rows += [("underlying", names[u], f"underlying:{names[u]}") for u in present.tolist()]
+        rows += [("position", "", f"position:{self.table[i].symbol}") for i in sim.ids.tolist()]
+        tables = out.tolist()
+        answers: list[Answer] = []
+        for (code, unit), figures in zip(units, tables, strict=True):
+            for (kind, name, scope), band in zip(rows, figures, strict=True):
+                limit = self.limits.get(code, kind, name)
+                if limit is not None and limit.unit == unit:
+                    _banded(answers, limit, band, scope, everything)
+        return answers
+
+    def _add_collateral(
+        self, book: Book, units: tuple[tuple[Code, str], ...], priced: Priced, present: list[int], out: FloatArray
+    ) -> None:
+        """The coin balance of a book that hedges it: delta of its underlying, in every unit that delta is asked in."""
+        for underlying, coins in collateral_delta(book, self.valuer.view):
+            if underlying not in present:
+                continue
+            place = int(np.flatnonzero(priced.underlying == underlying)[0])
+            unit_delta = np.ones(priced.underlying.size)
+            one = priced._replace(risk=priced.risk._replace(net_delta=unit_delta))
+            for k, (code, unit) in enumerate(units):
+                if code is Code.DELTA:
+                    each = coins * float(greek_column(one, code, unit, self.valuer.view, self.betas)[place])
+                    out[k, 0, BASE] += each
+                    out[k, 1 + present.index(underlying), BASE] += each
+
+    def _capital(self, book: Book, sim: Simulated, priced: Priced, now_ns: int, everything: bool) -> list[Answer]:
+        before, after = capital(self.table, self.margin, priced, sim.lots, book.equity(), now_ns)
+        answers: list[Answer] = []
+        ratio = self.limits.get(Code.POSITION_RATIO_MAX, "portfolio")
+        if ratio is not None:
+            _ceiling(answers, ratio, before.position_ratio, after.position_ratio, "portfolio", everything)
+        margin = self.limits.get(Code.MARGIN, "portfolio")
+        if margin is not None:
+            _ceiling(answers, margin, before.margin, after.margin, "portfolio", everything)
+        floor = self.limits.get(Code.FREE_CASH_FLOOR, "portfolio")
+        if floor is not None:
+            _floor(answers, floor, before.free_cash, after.free_cash, everything)
+        single = self.limits.get(Code.SINGLE_POSITION, "position")
+        if single is not None:
+            figures = zip(sim.ids.tolist(), before.single.tolist(), after.single.tolist(), strict=True)
+            for instrument, current, projected in figures:
+                _ceiling(answers, single, current, projected, f"position:{self.table[instrument].symbol}", everything)
+        return answers
+
+    def state(self) -> State:
+        return {"limits": self.limits.state(), "kill": self.kill.state(), "high_water": self._high_water.state()}
+
+    def restore(self, state: State) -> None:
+        self.limits.restore(state["limits"])
+        self.kill.restore(state["kill"])
+        self._high_water.restore(state["high_water"])
+
+
+def _positive(equity: float) -> float:
+    return equity if equity > 0.0 else float("nan")
+
+
+def _ceiling(
+    answers: list[Answer], limit: Limit, current: float, projected: float, scope: str, everything: bool
+) -> None:
+    check = against(limit.code, limit.value, current, projected, limit.unit, scope)
+    if check is not None:
+        answers.append(Answer(check, projected < current))
+    elif everything:
+        answers.append(
+            Answer(Check(limit.code.value, Outcome.APPROVE, limit.value, current, projected, limit.unit, scope))
+        )
+
+
+def _floor(answers: list[Answer], limit: Limit, current: float, projected: float, everything: bool) -> None:
+    """A figure that must not fall below its limit; warned of within a quarter above it (80 % the other way round)."""
+    outcome = Outcome.APPROVE
+    if not projected >= limit.value * (1.0 - 1e-9):
+        outcome = Outcome.REFUSE
+    elif projected * WARN_SHARE <= limit.value:
+        outcome = Outcome.WARN
+    if everything or outcome is not Outcome.APPROVE:
+        check = Check(limit.code.value, outcome, limit.value, current, projected, limit.unit, "portfolio")
+        answers.append(Answer(check, projected > current))
+
+
+def _banded(answers: list[Answer], limit: Limit, band: list[float], scope: str, everything: bool) -> None:
+    """Hold both ends of an exposure against the limit; report the worse one."""
+    base, step = band[BASE], band[STEP]
+    high, low = base + band[UP], base + band[DOWN]
+    new_high, new_low = high + step, low + step
+    upper = not new_high < -new_low
+    current, projected = (high, new_high) if upper else (low, new_low)
+    check = against(limit.code, limit.value, abs(current), abs(projected), limit.unit, scope)
+    if check is None:
+        if everything:
+            answers.append(
+                Answer(Check(limit.code.value, Outcome.APPROVE, limit.value, current, projected, limit.unit, scope))
+            )
+        return
+    signed = Check(check.code, check.outcome, limit.value, current, projected, limit.unit, scope)
+    improves = (new_high <= limit.value or new_high < high) and (new_low >= -limit.value or new_low > low)
+    answers.append(Answer(signed, improves))
+
+
+def _exemption(intent: OrderIntent, answer: Answer, nature: Nature) -> str:
+    """The rule that lets a refused check through, or nothing."""
+    code = answer.check.code
+    if code in _FIRM:
+        return ""
+    if code == Code.KILLED:
+        return REDUCE_ONLY if nature.closes and intent.purpose in (Purpose.FLATTEN, Purpose.MANUAL) else ""
+    if code in _RISK_ADDED:
+        if nature.closes:
+            return REDUCE_ONLY
+        return HEDGE_REDUCES_DELTA if nature.hedges and not nature.options else ""
+    if code in _NOT_WITHOUT_GREEKS:
+        return REDUCE_ONLY if nature.closes else ""
+    if answer.improves or (nature.closes and intent.purpose in (Purpose.CLOSE, Purpose.FLATTEN)):
+        return REDUCE_ONLY
+    return HEDGE_REDUCES_DELTA if code == Code.DELTA and nature.hedges else ""
+
+
+def _verdict(intent: OrderIntent, now_ns: int, answers: list[Answer], nature: Nature) -> Verdict:
+    """The worst outcome after exemptions; an exempted check stays on the record as a warning."""
+    checks: list[Check] = []
+    used: dict[str, bool] = {}
+    for answer in answers:
+        check = answer.check
+        if check.outcome is Outcome.REFUSE:
+            rule = _exemption(intent, answer, nature)
+            if rule:
+                used[rule] = True
+                check = Check(
+                    check.code, Outcome.WARN, check.limit, check.current, check.projected, check.unit, check.scope
+                )
+        checks.append(check)
+    outcome = Outcome(max((check.outcome for check in checks), default=Outcome.APPROVE))
+    exemption = "+".join(used) if outcome is not Outcome.REFUSE else ""
+    return Verdict(intent.intent_id, now_ns, outcome, tuple(checks), exemption)
+
+
+def _utilised(check: Check) -> float:
+    """Share of a limit in use; a floor counts the other way round, the unknown comes first."""
+    if check.code == Code.FREE_CASH_FLOOR:
+        share = check.limit / check.projected if check.projected > 0.0 else float("inf")
+    else:
+        share = abs(check.projected) / check.limit if check.limit else float("inf")
+    return share if share == share else float("inf")
