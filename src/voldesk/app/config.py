@@ -45,13 +45,15 @@ class SyntheticMarketConfig(_Section):
     duration: Duration = 30 * NS_PER_DAY
     step: Duration = NS_PER_SECOND
     chain_step: Duration = 10 * NS_PER_SECOND
+    snapshot_steps: int = Field(6, ge=1)  # chain steps from one whole-chain snapshot to the next
     initial_spot: float = Field(90_000.0, gt=0)
+    variance_premium: float = Field(1.15, gt=0)  # market variance over physical variance, on average
     history_days: int = Field(400, ge=0)
 
 
 class VenueConfig(_Section):
-    order_latency: Duration = 20 * NS_PER_MS
-    report_latency: Duration = 20 * NS_PER_MS
+    order_latency: Duration = Field(20 * NS_PER_MS, ge=1)
+    report_latency: Duration = Field(20 * NS_PER_MS, ge=1)
     funding_rate: Decimal = Decimal("0.0001")  # per funding interval
     funding_interval: Duration = 8 * NS_PER_HOUR
     margin_model: Literal["standard", "portfolio"] = "standard"
@@ -100,7 +102,7 @@ class RiskConfig(_Section):
 
 
 class EngineConfig(_Section):
-    compute_latency: Duration = 250 * NS_PER_MS  # from asking for a fit or forecast to having it
+    compute_latency: Duration = Field(250 * NS_PER_MS, ge=1)  # from asking for a fit or forecast to having it
     mark_interval: Duration = 0  # marks beside those at snapshots; 0 for none
     sync_journal: bool = False
 

@@ -8,7 +8,7 @@ What each method returns goes to the venue in order, after the journal has it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -20,7 +20,7 @@ from voldesk.core.ports import State
 from voldesk.core.reports import FundingApplied, InstrumentSettled, MarginCalled, PositionTaken, Report
 from voldesk.engine.analyst import Analyst
 from voldesk.engine.facts import BookMark, Fact, Notice, VolMark
-from voldesk.engine.journal import JournalWriter, RecordKind
+from voldesk.engine.journal import Journal, RecordKind
 from voldesk.engine.operators import Operators
 from voldesk.engine.seats import Seat, Seats
 from voldesk.engine.timers import Timers
@@ -29,7 +29,7 @@ from voldesk.instruments.table import InstrumentTable
 from voldesk.market.two_clock import TwoClock
 from voldesk.market.view import MarketView
 from voldesk.portfolio.account import TERMS
-from voldesk.portfolio.explain import Explainer
+from voldesk.portfolio.attribution import Explainer
 from voldesk.portfolio.ledger import Ledger
 from voldesk.portfolio.valuation import Valuer
 from voldesk.portfolio.working_orders import WorkingOrders
@@ -60,11 +60,11 @@ class DeskParts:
     orders: WorkingOrders
     executor: Executor
     gate: Gate
-    explainer: Explainer
+    explainers: Mapping[str, Explainer]
     analysts: Sequence[Analyst]
     seats: Seats
     timers: Timers
-    journal: JournalWriter
+    journal: Journal
     rules: DeskRules
 
 
@@ -144,11 +144,9 @@ class Desk:
         self.view.now_ns = now_ns
         parts = self.parts
         if isinstance(report, InstrumentSettled):
-            parts.explainer.on_settled(now_ns, self.view, report)
             parts.ledger.apply_settled(report)
             return _NOTHING
         if isinstance(report, FundingApplied):
-            parts.explainer.on_funding(now_ns, self.view, report)
             parts.ledger.apply_funding(report)
             return _NOTHING
         if isinstance(report, MarginCalled):
@@ -156,8 +154,9 @@ class Desk:
             self._fact(Notice(now_ns, "critical" if report.liquidating else "high", "MARGIN_CALL", text))
             return _NOTHING
         if isinstance(report, PositionTaken):
-            parts.explainer.on_taken(now_ns, self.view, report)
-            parts.ledger.apply_taken(report)
+            if parts.ledger.apply_taken(report):
+                for explainer in parts.explainers.values():
+                    explainer.on_taken(now_ns, report.instrument, report.price_ticks)
             self._fact(Notice(now_ns, "critical", "LIQUIDATED", f"{report.lots} lots of {report.instrument} taken"))
             return _NOTHING
         worked = parts.executor.on_report(report, self.view, now_ns)
@@ -166,7 +165,7 @@ class Desk:
         if fill is not None:
             book = parts.orders[fill.order_id].book
             if parts.ledger.apply_fill(book, fill):
-                parts.explainer.on_fill(now_ns, self.view, book, fill)
+                parts.explainers[book].on_fill(now_ns, fill.instrument, fill.lots, fill.price_ticks)
                 for seat in parts.seats.of_book(book):
                     commands.extend(self._decide(now_ns, seat, seat.strategy.on_fill(seat.at(now_ns), fill)))
         return commands
@@ -236,8 +235,8 @@ class Desk:
         """Value the books at the official marks, explain the step, let the gate see the equity."""
         parts = self.parts
         parts.ledger.mark(self.view)
-        parts.explainer.on_mark(now_ns, self.view)
         for book in parts.ledger.books.values():
+            parts.explainers[book.name].on_mark(now_ns)
             parts.gate.on_mark(book, now_ns)
             self._book_fact(now_ns, book.name)
 
@@ -295,7 +294,7 @@ class Desk:
             "orders": parts.orders.state(),
             "executor": parts.executor.state(),
             "gate": parts.gate.state(),
-            "explainer": parts.explainer.state(),
+            "explainers": {name: explainer.state() for name, explainer in parts.explainers.items()},
             "analysts": [analyst.state() for analyst in parts.analysts],
             "seats": parts.seats.state(),
             "view": self.view.state(),
@@ -307,7 +306,8 @@ class Desk:
         parts.orders.restore(state["orders"])
         parts.executor.restore(state["executor"])
         parts.gate.restore(state["gate"])
-        parts.explainer.restore(state["explainer"])
+        for name, explainer in parts.explainers.items():
+            explainer.restore(state["explainers"][name])
         for analyst, saved in zip(parts.analysts, state["analysts"], strict=True):
             analyst.restore(saved)
         parts.seats.restore(state["seats"])

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from struct import Struct
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Protocol
 
 import msgspec
 import numpy as np
@@ -162,6 +162,14 @@ def decisions_sha256(folder: Path) -> str:
         if record.kind is RecordKind.DECISION:
             digest.update(record.payload)
     return digest.hexdigest()
+
+
+class Journal(Protocol):
+    """Where the engine writes; `JournalWriter` in a run, a check in a replay."""
+
+    def append(self, kind: RecordKind, payload: bytes) -> None: ...
+
+    def flush(self) -> None: ...
 
 
 class JournalWriter:

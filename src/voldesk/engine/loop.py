@@ -13,10 +13,11 @@ import msgspec
 from voldesk.core.events import OperatorCommand
 from voldesk.core.orders import Command
 from voldesk.core.ports import Compute, State, Venue
+from voldesk.core.reports import Report
 from voldesk.core.units import NEVER_NS
 from voldesk.engine.desk import Desk
 from voldesk.engine.inbox import Inbox
-from voldesk.engine.journal import JournalWriter, RecordKind, encode_block
+from voldesk.engine.journal import Journal, RecordKind, encode_block
 from voldesk.engine.timers import Timers
 from voldesk.market.two_clock import Stop, TwoClock
 from voldesk.market.watches import Watches
@@ -36,7 +37,7 @@ class Engine:
         venue: Venue,
         compute: Compute,
         timers: Timers,
-        journal: JournalWriter,
+        journal: Journal,
         journal_rows: bool,
     ) -> None:
         self.desk = desk
@@ -51,6 +52,7 @@ class Engine:
         self.now_ns = 0
         self.begun = False
         self._operators: list[tuple[int, OperatorCommand]] = []
+        self._heard: list[Report] = []  # heard while a level was touched, told once the rows of that time are in
 
     def operate(self, command: OperatorCommand, at_ns: int) -> None:
         """Hand in a person's action; it is taken at `at_ns`, or at once if that has passed."""
@@ -64,6 +66,8 @@ class Engine:
         inbox, clock, venue, compute, timers = self.inbox, self.clock, self.venue, self.compute, self.timers
         while True:
             due = min(venue.next_time_ns(), compute.next_time_ns(), timers.next_time_ns(), self.desk.next_time_ns())
+            if self._heard:
+                due = self.now_ns
             if self._operators and self._operators[0][0] < due:
                 due = max(self._operators[0][0], self.now_ns)
             over = due > until_ns
@@ -74,7 +78,7 @@ class Engine:
             if stop == Stop.TOUCH:
                 self._advance(at_ns)
                 self.watches.hits.extend(clock.touched())
-                self._reports(at_ns)
+                self._heard.extend(venue.advance(at_ns))
             elif stop == Stop.WANTED:
                 self._advance(at_ns)
                 if lone >= 0:
@@ -125,8 +129,12 @@ class Engine:
     def _due(self, now_ns: int) -> None:
         """Everything that is not a row and is due now, in rank order."""
         self._advance(now_ns)
-        if self.venue.next_time_ns() <= now_ns:
-            self._reports(now_ns)
+        if self._heard or self.venue.next_time_ns() <= now_ns:
+            reports = [*self._heard, *self.venue.advance(now_ns)]
+            self._heard = []
+            for report in reports:
+                self.journal.append(RecordKind.INPUT, _encode([now_ns, report]))
+                self._send(self.desk.on_report(now_ns, report))
         if self.compute.next_time_ns() <= now_ns:
             for result in self.compute.collect(now_ns):
                 self.journal.append(RecordKind.INPUT, _encode([now_ns, result]))
@@ -139,11 +147,6 @@ class Engine:
             self._send(self.desk.on_time(now_ns))
         while (key := self.timers.pop_due(now_ns)) is not None:
             self._send(self.desk.on_timer(now_ns, key))
-
-    def _reports(self, now_ns: int) -> None:
-        for report in self.venue.advance(now_ns):
-            self.journal.append(RecordKind.INPUT, _encode([now_ns, report]))
-            self._send(self.desk.on_report(now_ns, report))
 
     def _send(self, commands: Sequence[Command]) -> None:
         """Decisions are in the journal (the desk put them there) and reach the disk before the venue hears them."""
