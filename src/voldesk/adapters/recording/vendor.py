@@ -6,7 +6,6 @@ import_vendor(Path("quotes.csv"), mapping, Path("recordings/vendor"))
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,12 +22,10 @@ from voldesk.core.arrays import IntArray
 from voldesk.core.blocks import TICKER_WIDTH, FloatColumn, RowFlag
 from voldesk.core.errors import InputError, MarketDataError
 from voldesk.core.units import NS_PER_MS, NS_PER_SECOND, VOL_POINTS_PER_UNIT
-from voldesk.instruments import deribit, okx
-from voldesk.instruments.spec import Instrument
+from voldesk.instruments.symbology import SYMBOLOGIES
 from voldesk.instruments.table import InstrumentTable
 
 FORMAT: Final = "vendor"
-SYMBOLOGIES: Final[dict[str, Callable[[str], Instrument]]] = {"deribit": deribit.parse, "okx": okx.parse}
 _UNIT_NS: Final = {"ns": 1, "us": 1_000, "ms": NS_PER_MS, "s": NS_PER_SECOND}
 _QUOTES: Final = {
     "bid": FloatColumn.BID,
