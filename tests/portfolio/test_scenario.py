@@ -129,7 +129,7 @@ def test_a_position_that_cannot_be_valued_makes_the_answer_nan_with_a_status() -
 
 
 def test_axes_in_the_wrong_unit_are_refused() -> None:
-    with pytest.raises(InputError, match="expected decimals, 0.10 is ten vol points"):
+    with pytest.raises(InputError, match=r"expected decimals, 0\.10 is ten vol points"):
         ScenarioGrid(vol_shifts=(10.0,))
     with pytest.raises(InputError, match="expected numbers above -1"):
         ScenarioGrid(spot_shifts=(-1.0,))

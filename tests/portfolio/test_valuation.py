@@ -109,7 +109,7 @@ def test_the_net_delta_of_a_long_call_subtracts_its_premium() -> None:
 
 
 def test_net_gamma_is_the_slope_of_the_net_delta() -> None:
-    view, valuer = desk()
+    _, valuer = desk()
     ids, lots = np.arange(OPTIONS + 1), np.full(OPTIONS + 1, 10)
     gamma = valuer.risk(ids, lots).net_gamma_per_1pct
     steep = []
