@@ -123,17 +123,90 @@ def evolve(
 
 
 @compiled
-def averaged_regime(regimes: FloatArray, number: int, tau: float) -> FloatArray:
-    """Regime parameters expected on average over `tau` years from regime `number`: the term structure of the pricer.
+def _decay_share(x: float) -> float:
+    """(1 - e^-x) / x: share of a deviation that an average over x reversion times still shows."""
+    return -math.expm1(-x) / x if x > 1e-12 else 1.0
 
-    The share of time in the other regime is that of a two-state chain. Averaging the parameters is an approximation
-    of pricing with regime switches; it keeps long expiries calm when the regime changes.
+
+@compiled
+def _reversion(share: float) -> float:
+    """The x > 0 at which `_decay_share` equals share in (0, 1). Newton; the function is convex and falling."""
+    x = 2.0 * (1.0 - share)
+    for _ in range(60):
+        value = _decay_share(x)
+        slope = (math.exp(-x) - value) / x
+        step = (value - share) / slope
+        x -= step
+        if abs(step) <= 1e-14 * x:
+            break
+    return x
+
+
+@compiled
+def expected_variance(regimes: FloatArray, number: int, tau: float) -> tuple[float, float, float]:
+    """(level, share, there): mean variance over `tau` years from variance v in regime `number` is level + share v.
+
+    there: expected share of that time in the other regime. Exact: the means m_i = E[v; regime i] obey
+    m' = A m + B p with the regime probabilities p = pi + (p(0) - pi) e^(-total t), solved in closed form.
     """
     leave, back = regimes[number, SWITCH_RATE], regimes[1 - number, SWITCH_RATE]
     total = leave + back
-    there = leave / total * (1.0 + math.expm1(-total * tau) / (total * tau))
-    average: FloatArray = regimes[number] * (1.0 - there) + regimes[1 - number] * there
-    return average
+    kappa, kappa_there = regimes[number, 0], regimes[1 - number, 0]
+    there = leave / total * (1.0 - _decay_share(total * tau))
+    # A = [[a, b], [c, d]], first the present regime
+    a, b, c, d = -(kappa + leave), back, leave, -(kappa_there + back)
+    determinant = a * d - b * c
+    pull, pull_there = kappa * regimes[number, 1], kappa_there * regimes[1 - number, 1]
+    # integral of p, and the particular solution: constant, and decaying with `total`
+    here_years, there_years = (1.0 - there) * tau, there * tau
+    f, g = -pull * back / total, -pull_there * leave / total
+    constant, constant_there = (d * f - b * g) / determinant, (a * g - c * f) / determinant
+    f, g = -pull * leave / total, pull_there * leave / total
+    shifted = (a + total) * (d + total) - b * c
+    if abs(shifted) < 1e-9 * total * total:
+        shifted = 1e-9 * total * total
+    fading = ((d + total) * f - b * g) / shifted
+    fading_there = ((a + total) * g - c * f) / shifted
+    # e^(A tau) by its real eigenvalues
+    root = math.sqrt(0.25 * (a - d) ** 2 + b * c)
+    high, low = 0.5 * (a + d) + root, 0.5 * (a + d) - root
+    e_high, e_low = math.exp(high * tau) / (high - low), math.exp(low * tau) / (high - low)
+    e_a, e_d = e_high * (a - low) - e_low * (a - high), e_high * (d - low) - e_low * (d - high)
+    e_b, e_c = (e_high - e_low) * b, (e_high - e_low) * c
+    fade = math.exp(-total * tau)
+    start, start_there = -constant - fading, -constant_there - fading_there
+    end = e_a * start + e_b * start_there + constant + fading * fade
+    end_there = e_c * start + e_d * start_there + constant_there + fading_there * fade
+    # the integral of m is A^-1 (m(tau) - m(0) - B integral of p); both regimes added
+    f, g = end - pull * here_years, end_there - pull_there * there_years
+    level = ((d - c) * f + (a - b) * g) / determinant
+    share = ((d - c) * (e_a - 1.0) + (a - b) * e_c) / determinant
+    return level / tau, share / tau, there
+
+
+@compiled
+def averaged_regime(regimes: FloatArray, number: int, tau: float) -> FloatArray:
+    """One regime, without switches, that stands for both over `tau` years from regime `number`.
+
+    kappa and theta give the exact expected variance for every present variance; jump intensity, mean and std the exact
+    first two moments of jumps; xi squared and rho are weighted by the time spent in each regime, an approximation.
+    """
+    level, share, there = expected_variance(regimes, number, tau)
+    here = 1.0 - there
+    mine, other = regimes[number], regimes[1 - number]
+    out = np.zeros(REGIME_COLUMNS)
+    out[0] = _reversion(share) / tau
+    out[1] = level / (1.0 - share)
+    out[2] = math.sqrt(here * mine[2] ** 2 + there * other[2] ** 2)
+    out[3] = here * mine[3] + there * other[3]
+    intensity = here * mine[4] + there * other[4]
+    out[4] = intensity
+    if intensity > 0.0:
+        share_here, share_there = here * mine[4] / intensity, there * other[4] / intensity
+        out[5] = share_here * mine[5] + share_there * other[5]
+        second = share_here * (mine[5] ** 2 + mine[6] ** 2) + share_there * (other[5] ** 2 + other[6] ** 2)
+        out[6] = math.sqrt(max(second - out[5] ** 2, 0.0))
+    return out
 
 
 @compiled
@@ -202,11 +275,11 @@ def start_variance(config: SyntheticConfig) -> float:
     Raises InputError where no positive variance does that.
     """
     tau = 30.0 / DAYS_PER_YEAR
-    row = averaged_regime(regime_rows(config), int(config.start_stressed), tau)
-    kappa, theta = row[0], row[1]
+    rows, number = regime_rows(config), int(config.start_stressed)
+    level, share, _ = expected_variance(rows, number, tau)
+    row = averaged_regime(rows, number, tau)
     jump = row[4] * (row[5] ** 2 + row[6] ** 2)
-    share = -math.expm1(-kappa * tau) / (kappa * tau)
-    variance = theta + (config.implied_vol**2 / config.variance_premium - jump - theta) / share
+    variance = (config.implied_vol**2 / config.variance_premium - jump - level) / share
     if variance <= 0.0:
         raise InputError(
             f"implied_vol={config.implied_vol} is too low for the regimes, whose 30-day mean alone is higher; "

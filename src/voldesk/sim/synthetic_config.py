@@ -56,8 +56,8 @@ class Regime:
         return self.jump_intensity * (self.jump_mean**2 + self.jump_std**2)
 
 
-CALM = Regime(0.36, 10.0, 1.4, -0.25, 20.0, -0.004, 0.020, 25.0)
-STRESSED = Regime(0.65, 40.0, 4.0, -0.45, 120.0, -0.008, 0.030, 4.0)
+CALM = Regime(0.31, 25.0, 2.0, -0.25, 20.0, -0.004, 0.020, 25.0)
+STRESSED = Regime(0.60, 200.0, 9.0, -0.45, 120.0, -0.008, 0.030, 4.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +65,8 @@ class SyntheticConfig:
     """Times in ns of feed time; vols decimal per year; sizes in contracts.
 
     The market is priced off a variance that is `variance_premium` (mean of a mean-reverting factor) times the
-    physical one: above 1, options are dear against what will be realised. `implied_vol` is the 30-day model
-    volatility at the start.
+    physical one: above 1, options are dear against what will be realised. `implied_vol` is the root of the 30-day
+    risk-neutral mean variance at the start, as DVOL measures it; at the money it is a few points less.
     """
 
     start_ns: int = 1_767_571_200_000_000_000  # 2026-01-05 00:00 UTC
