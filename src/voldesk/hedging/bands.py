@@ -81,8 +81,10 @@ def half_width(
     sigma: float,
 ) -> float:
     """The half-width under a named rule; `fixed` is the answer of `BandRule.FIXED`."""
-    if rule is BandRule.FIXED:
-        return fixed
-    if rule is BandRule.WHALLEY_WILMOTT:
-        return whalley_wilmott(gamma, spot, cost_rate, risk_aversion, tau)
-    return zakamouline(gamma, spot, cost_rate, risk_aversion, tau, sigma)
+    match rule:
+        case BandRule.FIXED:
+            return fixed
+        case BandRule.WHALLEY_WILMOTT:
+            return whalley_wilmott(gamma, spot, cost_rate, risk_aversion, tau)
+        case BandRule.ZAKAMOULINE:
+            return zakamouline(gamma, spot, cost_rate, risk_aversion, tau, sigma)

@@ -52,5 +52,5 @@ def hedge_lots(net_delta: float, target: float, half_width: float, lot_delta: fl
         return 0
     # A lot count that is whole up to rounding error counts as whole.
     most = math.floor(distance / lot_delta + 1e-9)
-    lots = most if to is HedgeTo.TARGET else min(math.ceil((distance - half_width) / lot_delta - 1e-9), most)
+    lots = most if to == HedgeTo.TARGET else min(math.ceil((distance - half_width) / lot_delta - 1e-9), most)
     return -lots if excess > 0.0 else lots
