@@ -117,7 +117,7 @@ def scalped(numeraire: str = "coin", steps: int = 40, stop_at: int = 99) -> Desk
             delta = desk.ledger.book("a").net_delta("BTC")
             desk.fill(PERP, -round(delta * forward / 10), forward + 5.0, fee=50)
         if step % 2 == 0:
-            desk.ledger.apply_funding(FundingApplied(1, 2, PERP, "0.0001", str(round(forward, 2))))
+            desk.ledger.apply_funding(FundingApplied(step, step, PERP, "0.0001", str(round(forward, 2))))
         desk.mark()
     return desk
 

@@ -164,6 +164,14 @@ def test_a_fill_heard_twice_changes_nothing() -> None:
     assert ledger.state() == before
 
 
+def test_funding_heard_twice_is_paid_once() -> None:
+    ledger, _ = opened()
+    ledger.apply_fill("a", fill(PERP, 6_000, 120_000, 1))
+    hours = [FundingApplied(ts, ts + 1, PERP, "0.0001", "50000") for ts in (10, 10, 20)]
+    assert [ledger.apply_funding(report) for report in hours] == [True, False, True]
+    assert ledger.book("a").accounts["BTC"].funding == -24_000
+
+
 def test_a_position_never_marked_stands_at_its_price_and_is_named() -> None:
     ledger, view = opened()
     ledger.apply_fill("a", fill(CALL, 10, 500, 1))
@@ -321,7 +329,7 @@ def _apply(ledger: Ledger, view: MarketView, number: int, event: tuple[object, .
                 flows[contract.settle_currency] += paid - delivery_fee(contract, lots, Fraction(price))  # type: ignore[arg-type]
     elif kind == "funding":
         _, rate, price = event
-        ledger.apply_funding(FundingApplied(1, 2, PERP, rate, price))  # type: ignore[arg-type]
+        ledger.apply_funding(FundingApplied(number, number, PERP, rate, price))  # type: ignore[arg-type]
         for held in lots_before.values():
             flows["BTC"] -= to_units(Fraction(held.get(PERP, 0) * 10) / Fraction(price) * Fraction(rate), "BTC")  # type: ignore[arg-type]
     else:

@@ -1,7 +1,7 @@
 """The desk's ledger: applies what happened to the books it happened to, and says what came of it, to the last unit.
 
 Numeraire "coin" (default) keeps everything in the coin and reports USD translation aside; "usd" (or another currency)
-converts each step's increment of each term at that step's index. A fill heard twice changes nothing.
+converts each step's increment of each term at that step's index. A report heard twice changes nothing.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class Ledger:
         self._marks: dict[int, tuple[float, ExactPrice]] = {}
         self._at_cost: dict[int, bool] = {}
         self._seen: dict[tuple[str, int, int], bool] = {}
+        self._funded: dict[tuple[int, int], bool] = {}
 
     def open_book(self, name: str, hedge_collateral: bool = False, numeraire: str = "") -> Book:
         """A new empty book. Raises InputError when the name is taken."""
@@ -144,11 +145,15 @@ class Ledger:
         return found
 
     def apply_funding(self, funding: FundingApplied) -> bool:
-        """Longs pay position value x rate. False when nobody held any."""
+        """Longs pay position value x rate. False when nobody held any, or this interval was booked before."""
+        interval = (funding.instrument, funding.ts_event_ns)
+        if interval in self._funded:
+            return False
         instrument = self.table[funding.instrument]
         rate = _exact(funding.rate, "rate", instrument.symbol)
         mark = _exact(funding.mark_price, "mark_price", instrument.symbol)
         worth = self._worth(funding.instrument)
+        self._funded[interval] = True
         found = False
         for book in self.books.values():
             lots = book.lots(funding.instrument)
@@ -258,6 +263,7 @@ class Ledger:
             "rates": {currency: list(rate) for currency, rate in self.rates.items()},
             "marks": [[i, price, *exact, self._at_cost[i]] for i, (price, exact) in self._marks.items()],
             "seen": [list(key) for key in self._seen],
+            "funded": [list(interval) for interval in self._funded],
         }
 
     def restore(self, state: State) -> None:
@@ -271,6 +277,7 @@ class Ledger:
         self._marks = {int(i): (float(price), ExactPrice(int(n), int(d))) for i, price, n, d, _ in state["marks"]}
         self._at_cost = {int(i): bool(at_cost) for i, *_, at_cost in state["marks"]}
         self._seen = {(str(venue), int(trade), int(order)): True for venue, trade, order in state["seen"]}
+        self._funded = {(int(instrument), int(ts_ns)): True for instrument, ts_ns in state["funded"]}
 
 
 def split_pro_rata(total: int, weights: Sequence[int]) -> list[int]:
