@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from voldesk.adapters.feeds.recording import SourceFile, source_file
 from voldesk.core.arrays import FloatArray, IntArray
-from voldesk.core.blocks import INT_WIDTH, TICKER_WIDTH, Block, FloatColumn, IntColumn
+from voldesk.core.blocks import INT_WIDTH, TICKER_WIDTH, Block, FloatColumn, IntColumn, RowFlag
 from voldesk.core.errors import MarketDataError
 from voldesk.instruments.spec import Instrument
 from voldesk.instruments.table import InstrumentTable
@@ -32,6 +32,9 @@ FORMAT: Final = "voldesk-blocks"
 VERSION: Final = 1
 HEADER: Final = "recording.json"
 ROWS_PER_SEGMENT: Final = 1 << 18
+DRAFT_BYTES: Final = 1 << 25
+"""A segment also ends when its draft grows to this: single-row blocks cost about a kilobyte each there."""
+_BATCHES_PER_MERGE: Final = 1 << 10
 _INTS: Final = tuple(column.name.lower() for column in IntColumn)
 _FLOATS: Final = tuple(column.name.lower() for column in FloatColumn)
 _SCHEMA: Final = pa.schema([(n, pa.int64()) for n in _INTS] + [(n, pa.float64()) for n in _FLOATS])
@@ -76,6 +79,17 @@ def _columns(table: pa.Table | pa.RecordBatch) -> tuple[IntArray, FloatArray]:
     return ints, floats
 
 
+def _whole_groups(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """The batches up to the last end of a group: what a killed writer had begun is not continued by another."""
+    name = IntColumn.FLAGS.name.lower()
+    for number in range(len(batches) - 1, -1, -1):
+        flags = np.asarray(batches[number].column(name).to_numpy(), np.int64)
+        ends = np.flatnonzero(flags & int(RowFlag.GROUP_END))
+        if ends.size:
+            return [*batches[:number], batches[number].slice(0, int(ends[-1]) + 1)]
+    return []
+
+
 def _stem(number: int) -> str:
     return f"{number:06d}"
 
@@ -114,6 +128,7 @@ class BlockWriter:
         self._number = 0
         self._batches: list[pa.RecordBatch] = []
         self._rows = 0
+        self._small = 0  # trailing batches not merged yet
         self._sink: Any = None
         self._stream: Any = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -134,11 +149,14 @@ class BlockWriter:
         for instrument in header.instruments:
             self.table.add(instrument)
         reader = BlockReader(self.folder)
+        if reader.damage:
+            raise MarketDataError(f"{reader.damage[0]}; a recording with a hole cannot go on. Choose another folder.")
         open_rows = reader.open_segment()
         self._number = len(reader.segments)
         if open_rows is not None:
             path, batches = open_rows
-            self._batches, self._rows = batches, sum(b.num_rows for b in batches)
+            self._batches = _whole_groups(batches)
+            self._rows = sum(b.num_rows for b in self._batches)
             if self._rows:
                 self._write_segment()
             path.unlink()
@@ -169,7 +187,15 @@ class BlockWriter:
         self._sink.flush()
         self._batches.append(batch)
         self._rows += batch.num_rows
-        if self._rows >= self._rows_per_segment:
+        self._small += 1
+        if self._small >= _BATCHES_PER_MERGE:
+            # A batch costs kilobytes however few its rows; merged, a million live messages fit.
+            merged = pa.Table.from_batches(self._batches[-self._small :], _SCHEMA).combine_chunks().to_batches()
+            self._batches[-self._small :] = merged
+            self._small = 0
+        # Segments end where groups end, so that a group broken off by a kill lies in the open segment alone.
+        full = self._rows >= self._rows_per_segment or self._sink.tell() >= DRAFT_BYTES
+        if full and block.ints[IntColumn.FLAGS, -1] & int(RowFlag.GROUP_END):
             self._finish_segment()
 
     def _finish_segment(self) -> None:
@@ -185,7 +211,7 @@ class BlockWriter:
         pq.write_table(pa.Table.from_batches(self._batches, _SCHEMA), buffer, compression="zstd")
         _replace(self.folder / f"{_stem(self._number)}.parquet", buffer.getvalue().to_pybytes())
         self._number += 1
-        self._batches, self._rows = [], 0
+        self._batches, self._rows, self._small = [], 0, 0
 
     def close(self) -> None:
         """Finish the open segment and the list of instruments."""
