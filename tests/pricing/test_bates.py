@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voldesk.core.compiled import plain
 from voldesk.core.errors import InputError
-from voldesk.pricing import bates, black, heston
+from voldesk.pricing import bates, black, fourier, heston
 from voldesk.pricing.bates import BatesParams
 from voldesk.pricing.heston import HestonParams
 
@@ -67,3 +68,36 @@ def test_impossible_jumps_are_refused_by_name(name: str, value: float) -> None:
     good = {"jump_intensity": 1.0, "jump_mean": 0.0, "jump_std": 0.1}
     with pytest.raises(InputError, match=name):
         BatesParams(0.04, 1.0, 0.04, 0.5, 0.0, **(good | {name: value}))
+
+
+def test_compiled_and_plain_kernels_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    p = BatesParams(0.2, 8.0, 0.2, 1.3, -0.3, 15.0, -0.005, 0.025)
+    starts, tau = np.array([0, 3, 5]), np.array([0.01, 0.4])
+    x = np.array([-0.1, 0.0, 0.15, -0.5, 0.7])
+    fast, slow, sigma, sigma_slow = np.empty(5), np.empty(5), np.empty(2), np.empty(2)
+    models = np.tile(p.row(), (2, 1))
+    fourier.corrections(starts, tau, models, x, 1e-13, fast, sigma)
+    for name in ("log_characteristic", "moment_exists", "_tail", "mean_variance", "_weights"):
+        monkeypatch.setattr(fourier, name, plain(getattr(fourier, name)))
+    plain(fourier.corrections)(starts, tau, models, x, 1e-13, slow, sigma_slow)
+    assert np.max(np.abs(fast - slow)) < 1e-14
+    assert np.max(np.abs(sigma - sigma_slow)) < 1e-15
+
+
+def test_a_looser_tolerance_keeps_what_it_promises() -> None:
+    p = BatesParams(0.2, 8.0, 0.2, 1.3, -0.3, 15.0, -0.005, 0.025)
+    tau = np.array([1e-4, 0.003, 0.02, 0.25, 1.0])
+    starts, x = np.arange(0, 105, 21), np.tile(np.linspace(-0.8, 0.8, 21), 5)
+    starts = np.append(starts, 105)
+    exact, loose, sigma = np.empty(105), np.empty(105), np.empty(5)
+    models = np.tile(p.row(), (5, 1))
+    fourier.corrections(starts, tau, models, x, fourier.TIGHT, exact, sigma)
+    for tolerance in (1e-12, 1e-10, 1e-8):
+        fourier.corrections(starts, tau, models, x, tolerance, loose, sigma)
+        assert np.max(np.abs(loose - exact)) < 5.0 * tolerance
+
+
+def test_a_variance_that_never_decays_in_reach_is_nan_not_a_guess() -> None:
+    # Pure jumps, almost: the integrand falls like 1/u^2 and would need millions of nodes.
+    p = BatesParams(1e-12, 1.0, 1e-12, 0.0, 0.0, 5.0, -0.1, 0.1)
+    assert np.isnan(float(bates.price(p, 100.0, 95.0, 0.1, 1.0, True)))

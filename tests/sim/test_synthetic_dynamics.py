@@ -261,3 +261,27 @@ def test_history_has_the_volatility_and_leverage_of_the_dynamics() -> None:
 def test_a_market_that_cannot_start_at_the_asked_volatility_says_so() -> None:
     with pytest.raises(InputError, match="too low"):
         dynamics.start_variance(SyntheticConfig(implied_vol=0.2))
+
+
+def test_compiled_and_plain_models_and_looking_back_agree() -> None:
+    config = SyntheticConfig()
+    regimes, state = dynamics.regime_rows(config), dynamics.start_state(config)
+    tau, noise = np.array([0.001, 0.1]), np.array([0.01, -0.01])
+    fast, slow = np.empty((2, 8)), np.empty((2, 8))
+    dynamics.risk_neutral_models(state, regimes, tau, noise, fast)
+    plain(dynamics.risk_neutral_models)(state, regimes, tau, noise, slow)
+    assert np.max(np.abs(fast - slow)) < 1e-13
+    row = plain(dynamics.averaged_regime)(regimes, 1, 0.1)
+    assert np.max(np.abs(row - dynamics.averaged_regime(regimes, 1, 0.1))) < 1e-11
+    for share in (1e-6, 0.2, 0.9, 1.0 - 1e-7):
+        x = dynamics._reversion(share)
+        assert dynamics._decay_share(x) == pytest.approx(share, rel=1e-13)
+        assert plain(dynamics._reversion)(share) == pytest.approx(x, rel=1e-12)
+    assert plain(dynamics._decay_share)(0.3) == dynamics._decay_share(0.3)
+    path = _run(config, 50, 0.001, 1)
+    stream = random_stream(1, "back")
+    normals, uniforms = stream.standard_normal((50, 5)), stream.random((50, 3))
+    again = path.copy()
+    dynamics.look_back(path, regimes, 0.1, 0.001, normals, uniforms)
+    plain(dynamics.look_back)(again, regimes, 0.1, 0.001, normals, uniforms)
+    assert np.max(np.abs(path - again)) < 1e-12

@@ -213,3 +213,24 @@ def test_trades_strike_the_standing_quote() -> None:
             perpetuals += instrument == 0
     assert options > 100
     assert perpetuals > 100
+
+
+def test_compiled_and_plain_option_trades_and_withdrawals_agree() -> None:
+    def run(trades: object, withdraw: object) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(2)
+        arguments = _chain_arguments(rng)
+        spreads.quote_chain(*arguments)
+        standing, interest, ints, floats = arguments[13:17]
+        slots, running = np.arange(6), np.array([100, 8])
+        uniforms, normals = rng.random(order_flow.OPTION_UNIFORMS), rng.standard_normal(4)
+        uniforms[0] = 0.9
+        row = trades(slots, 3.0, 0.5, uniforms, normals, GRID, 200, running, standing, interest, ints, floats, 14)  # type: ignore[operator]
+        last = withdraw(slots[:2], np.array([300, 301, 30]), standing, ints, floats, row)  # type: ignore[operator]
+        assert not standing[1:5].any()
+        return last, ints, floats, interest
+
+    fast = run(order_flow.option_trades, spreads.withdraw)
+    slow = run(plain(order_flow.option_trades), plain(spreads.withdraw))
+    assert fast[0] == slow[0] > 14 + 4
+    for a, b in zip(fast[1:], slow[1:], strict=True):
+        assert np.array_equal(a, b, equal_nan=True)
