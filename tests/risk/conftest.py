@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
-import numpy as np
 import pytest
 
 from voldesk.core.money import to_units
@@ -19,11 +17,9 @@ from voldesk.market.state import Field, MarketState, Stamp
 from voldesk.market.view import MarketView
 from voldesk.portfolio.ledger import Ledger
 from voldesk.portfolio.margin import margin_model
-from voldesk.portfolio.scenario import ScenarioGrid
 from voldesk.portfolio.valuation import Valuer
 from voldesk.portfolio.working_orders import WorkingOrders
 from voldesk.pricing.black import price as black_price
-from voldesk.risk.exposure import Betas
 from voldesk.risk.gate import Gate
 from voldesk.risk.limits import Limit, Limits
 from voldesk.risk.presets import preset
@@ -74,6 +70,8 @@ CALL, PUT, PERP, WING = 0, 1, 2, 3
 
 class World:
     """Ids: CALL and PUT at the money, PERP, WING (a far call). One lot is 0.1 BTC of option, 10 USD of perpetual."""
+
+    ether_perpetual = perpetual("ETH")
 
     def __init__(
         self, limits: tuple[Limit, ...] = (), margin: str = "deribit_standard", deposit: str = "10", **gate: Any
@@ -142,6 +140,3 @@ class World:
 @pytest.fixture(scope="session")
 def world() -> type[World]:
     return World
-
-
-__all__ = ["Betas", "Fraction", "ScenarioGrid", "np"]

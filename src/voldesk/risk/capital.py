@@ -161,6 +161,8 @@ def _matrix_margin(
 
     def needed(lots: IntArray) -> float:
         live = np.flatnonzero(lots)
+        if not live.size:
+            return 0.0
         ids = priced.risk.ids[live]
         found = initial_and_maintenance(
             table, ids, lots[live], priced.marks[live], priced.forward[live], model, priced.risk.sigma[live], now_ns

@@ -259,7 +259,7 @@ def lot_scenarios(valuer: Valuer, priced: Priced, grid: ScenarioGrid) -> FloatAr
         growth = 1.0 + np.array(grid.spot_shifts)[:, None, None]
         converted = pnl_usd / (priced.numeraire_usd * growth)
         out = np.where((settle == place)[:, None, None, None], own, converted)
-    return np.ascontiguousarray(out.reshape(ids.size, -1).T)
+    return np.ascontiguousarray(out.reshape(ids.size, out[0].size if ids.size else 0).T)
 
 
 class Loss(NamedTuple):
