@@ -176,6 +176,7 @@ class StandardMargin:
 
     def _row(self, item: Instrument) -> list[float]:
         rules = self.rules
+        base = item.underlying.partition("_")[0]  # BTC_USDC is the same coin as BTC
         row = [0.0] * _WIDTH
         row[_CALL] = float(item.is_call)
         row[_STRIKE] = float(item.strike)
@@ -183,12 +184,12 @@ class StandardMargin:
         row[_SIZE] = float(item.multiplier * item.lot)
         row[_QUANTO] = float(item.quanto_rate) if item.settlement is Settlement.QUANTO else 1.0
         if item.is_option:
-            option = rules.option_by_underlying.get(item.underlying, rules.option)
+            option = rules.option_by_underlying.get(base, rules.option)
             row[_STYLE] = _OPTION
             row[_P0], row[_P1] = option.share, option.floor
             row[_P2], row[_P3] = float(option.put_floor_on_strike), option.maintenance
         elif item.kind in (Kind.FUTURE, Kind.PERPETUAL):
-            future = rules.future_by_underlying.get(item.underlying, rules.future)
+            future = rules.future_by_underlying.get(base, rules.future)
             row[_STYLE] = _FUTURE
             row[_P0], row[_P1], row[_P2] = future.initial, future.maintenance, future.step
         else:
