@@ -31,6 +31,7 @@ SYMBOLS = (
     "BTC_USDC-PERPETUAL",
 )
 CALL, PUT, FUTURE, PERPETUAL, LINEAR_CALL, LINEAR_PERPETUAL = range(6)
+SPARE = 2  # room in the columns for instruments listed while running
 
 
 class Rig:
@@ -38,8 +39,8 @@ class Rig:
 
     def __init__(self, instruments: list[Instrument], seed: int, **settings: Any) -> None:
         self.table = InstrumentTable(instruments)
-        self.market = MarketState(len(self.table))
-        self.watches = Watches.none_set(len(self.table))
+        self.market = MarketState(len(self.table) + SPARE)
+        self.watches = Watches.none_set(len(self.table) + SPARE)
         defaults: dict[str, Any] = {
             "deposits": {"BTC": Decimal(10), "USDC": Decimal(1_000_000)},
             "latency": LatencyConfig(order_ns=100, report_ns=50),
@@ -59,7 +60,7 @@ class Rig:
     def reborn(self) -> None:
         """Replace the exchange by a fresh one restored from its state."""
         state = self.exchange.state()
-        self.watches = Watches.none_set(len(self.table))
+        self.watches = Watches.none_set(len(self.table) + SPARE)
         self.exchange = self._build()
         self.exchange.restore(state)
 
