@@ -18,6 +18,7 @@ from voldesk.core.events import ComputeResult, OperatorCommand, SurfaceFitted, V
 from voldesk.core.orders import Command, OrderIntent
 from voldesk.core.ports import State
 from voldesk.core.reports import FundingApplied, InstrumentSettled, MarginCalled, PositionTaken, Report
+from voldesk.core.units import NS_PER_YEAR
 from voldesk.engine.analyst import Analyst
 from voldesk.engine.facts import BookMark, Fact, Notice, VolMark
 from voldesk.engine.journal import Journal, RecordKind
@@ -270,7 +271,7 @@ class Desk:
         usable = [piece for piece in fitted.slices if piece.status == "ok"]
         implied = float("nan")
         if usable:
-            implied = Surface.from_event(fitted).atm_iv(analyst.horizon_ns / (365 * 86_400e9))
+            implied = float(Surface.from_event(fitted).atm_iv(analyst.horizon_ns / NS_PER_YEAR))
         self._fact(
             VolMark(
                 ts_ns=now_ns,

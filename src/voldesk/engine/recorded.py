@@ -56,6 +56,12 @@ def take_apart(folder: Path, complete: bool) -> Recorded:
     return found
 
 
+def operators_in(records: Iterable[Record]) -> list[tuple[int, OperatorCommand]]:
+    """People's actions among some records: the one input that a re-run cannot make again by itself."""
+    inputs = (_decoder.decode(record.payload) for record in records if record.kind is RecordKind.INPUT)
+    return [(at_ns, item) for at_ns, item in inputs if isinstance(item, OperatorCommand)]
+
+
 def _sort_input(found: Recorded, at_ns: int, item: _Input) -> None:
     if isinstance(item, VolForecast | SurfaceFitted):
         found.results.append((at_ns, item))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 from typing import Final
 
 from voldesk.core.errors import VenueError
@@ -290,6 +291,10 @@ class WorkingOrders:
         """Open orders of a book, or of all, by order id."""
         books = self._open.values() if book is None else (self._open.get(book, {}),)
         return tuple(sorted((o for orders in books for o in orders.values()), key=lambda order: order.order_id))
+
+    def latest(self, count: int) -> tuple[Order, ...]:
+        """The orders sent last, oldest first."""
+        return tuple(islice(reversed(self._orders.values()), count))[::-1]
 
     def of_intent(self, book: str, intent_id: int) -> tuple[Order, ...]:
         """Orders sent for one intent (intents are numbered per book), in the order they were sent."""
