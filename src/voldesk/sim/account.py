@@ -24,6 +24,7 @@ class Terms:
     __slots__ = (
         "currency",
         "denominator",
+        "fee_below_value",
         "instrument",
         "is_option",
         "is_reciprocal",
@@ -41,16 +42,17 @@ class Terms:
         self.is_option = instrument.is_option
         self.is_reciprocal = instrument.is_reciprocal
         # Only linear options are charged by the underlying's price.
+        basis = schedule_of(instrument).at(0).basis
         self.needs_index = (
-            instrument.is_option
-            and instrument.settlement is not Settlement.INVERSE
-            and schedule_of(instrument).at(0).basis is FeeBasis.UNDERLYING
+            instrument.is_option and instrument.settlement is not Settlement.INVERSE and basis is FeeBasis.UNDERLYING
         )
+        # A charge per contract can exceed the price of a cheap one; shares and capped fees cannot.
+        self.fee_below_value = basis is not FeeBasis.CONTRACT
         self.tick = float(instrument.ticks.base)
         self.lot = float(instrument.lot)
         rate = instrument.quanto_rate if instrument.settlement is Settlement.QUANTO else Decimal(1)
         self.size = float(instrument.lot * instrument.multiplier * rate)
-        scale = 10 ** exponent(self.currency)
+        scale: int = 10 ** exponent(self.currency)
         self.units_per_currency = scale
         base = Fraction(instrument.ticks.base)
         lot = Fraction(instrument.lot) * Fraction(instrument.multiplier)

@@ -20,15 +20,11 @@ from voldesk.sim.matching import OrderBook
 
 
 class MarginAnswer(NamedTuple):
-    """In whole settle currency. `locks` is NaN when a price that the rules need is missing."""
+    """In whole settle currency, fees left out. `locks` is NaN when a price that the rules need is missing."""
 
     locks: float
     free: float
     only_reduces: bool
-
-    @property
-    def admitted(self) -> bool:
-        return self.only_reduces or self.locks <= self.free
 
 
 class Collateral:
@@ -110,8 +106,8 @@ class Collateral:
     now_ns: int = 0
     """Set by the exchange; the risk matrix needs the time to expiry."""
 
-    def judge(self, instrument: int, lots: int, price: float, fee: float) -> MarginAnswer:
-        """The margin that an order of signed lots at a price would lock, next to what is free."""
+    def judge(self, instrument: int, lots: int, price: float) -> MarginAnswer:
+        """The margin that an order of signed lots at a price would lock before fees, next to what is free."""
         terms = self._terms[instrument]
         currency = terms.currency
         positions = {i: self._account.positions[i] for i in self.held(currency)}
@@ -119,24 +115,37 @@ class Collateral:
         before = positions.get(instrument, 0) + side * self._book.same_side_lots(instrument, side)
         after = before + lots
         only_reduces = before * lots < 0 and abs(lots) <= abs(before)
-        base = positions if not self._additive else {}
-        at_before = self.requirement(currency, {**base, instrument: before}).initial
-        at_after = self.requirement(currency, {**base, instrument: after}).initial
-        change = -terms.value(lots, price) - fee
-        if not terms.is_option:
-            # A price better than the mark is no profit yet.
-            change = min(change + terms.value(lots, self.mark(instrument)), -fee)
-        elif self._model.counts_option_value:
-            change = min(change + terms.value(lots, self.mark(instrument)), -fee)
+        current, at_before, at_after = self._initials(currency, positions, instrument, before, after)
+        change = -terms.value(lots, price)
+        if not terms.is_option or self._model.counts_option_value:
+            # What is bought counts at its mark; a price better than the mark is no profit yet.
+            change = min(change + terms.value(lots, self.mark(instrument)), 0.0)
         locks = at_after - at_before - change
         if locks == locks:
             locks = max(locks, 0.0)
-        current = self.requirement(currency, positions).initial
         return MarginAnswer(locks, self.balance(currency) - current - self._locked(currency), only_reduces)
 
-    @property
-    def _additive(self) -> bool:
-        return self._model.additive
+    def _initials(
+        self, currency: str, positions: dict[int, int], instrument: int, before: int, after: int
+    ) -> tuple[float, float, float]:
+        """Initial margin of the account, and the two between which an order moves it."""
+        model = self._model
+        if isinstance(model, StandardMargin):
+            # Each position stands by itself, so one pass over the book and the two sizes will do.
+            ids = [*positions, instrument, instrument]
+            lots = [*positions.values(), before, after]
+            initial = model.per_position(
+                np.array(ids, np.int64),
+                np.array(lots, np.int64),
+                np.array([self.mark(i) for i in ids]),
+                np.array([self.forward(i) if self._terms[i].is_option else np.nan for i in ids]),
+            )[0].tolist()
+            return sum(initial[:-2]), initial[-2], initial[-1]
+        return (
+            self.requirement(currency, positions).initial,
+            self.requirement(currency, {**positions, instrument: before}).initial,
+            self.requirement(currency, {**positions, instrument: after}).initial,
+        )
 
     def _locked(self, currency: str) -> float:
         return self._book.reserved(i for i in self._book.instruments() if self._terms[i].currency == currency)

@@ -44,7 +44,7 @@ from voldesk.market.watches import Watches
 from voldesk.portfolio.margin import margin_model
 from voldesk.sim.account import Account, Terms, TermsTable
 from voldesk.sim.admission import Admission, Refusal
-from voldesk.sim.collateral import Collateral
+from voldesk.sim.collateral import Collateral, MarginAnswer
 from voldesk.sim.config import ExchangeConfig
 from voldesk.sim.latency import Latency
 from voldesk.sim.lifecycle import Expiries, IndexReader, exact, funding_amount, next_on_grid
@@ -191,14 +191,14 @@ class SimulatedExchange:
                 self._report(OrderCancelled(now_ns, self._recv(now_ns), order.order_id, "ioc"))
                 return
             ticks = shown.ticks
-        fee = self._fee(order.instrument, terms, order.lots, ticks, Liquidity.TAKER, now_ns)
-        scale = terms.units_per_currency
-        margin = self.collateral.judge(order.instrument, order.lots, ticks * terms.tick, fee / scale)
-        if not margin.admitted:
-            known = margin.locks == margin.locks
-            text = f"needs {margin.locks:.8g} {terms.currency}, free {margin.free:.8g}."
-            code = "INSUFFICIENT_MARGIN" if known else "NO_UNDERLYING_PRICE"
-            self._reject(order, Refusal(code, text if known else "no price to reckon margin with."), now_ns)
+        margin = self.collateral.judge(order.instrument, order.lots, ticks * terms.tick)
+        value = abs(terms.value(order.lots, ticks * terms.tick))
+        if terms.fee_below_value and margin.free - margin.locks > value:
+            fee = 0.0  # cannot decide anything, and exact fees are the dearest part of an order
+        else:
+            fee = self._fee_float(order, terms, ticks, now_ns)
+        if not margin.only_reduces and not margin.locks + fee <= margin.free:
+            self._reject(order, _no_margin(margin, fee, terms.currency), now_ns)
             return
         self._accept(order, now_ns)
         if order.time_in_force is TimeInForce.POST_ONLY and crosses:
@@ -215,8 +215,9 @@ class SimulatedExchange:
         if is_market or order.time_in_force is TimeInForce.IOC:
             self._report(OrderCancelled(now_ns, self._recv(now_ns), order.order_id, "ioc"))
             return
-        # A margin figure for an order that only reduces may be unknown; it locks nothing then.
+        # A margin figure for an order that only reduces may be unknown; it locks no more than its fee then.
         locks = margin.locks if margin.locks == margin.locks else 0.0
+        locks += max(fee or self._fee_float(order, terms, ticks, now_ns), 0.0)
         self._book.add(
             Resting(
                 order.order_id,
@@ -295,6 +296,11 @@ class SimulatedExchange:
     def _fee(self, instrument: int, terms: Terms, lots: int, ticks: int, liquidity: Liquidity, now_ns: int) -> int:
         index = exact(self.collateral.forward(instrument)) if terms.needs_index else _NO_INDEX
         return trade_fee(terms.instrument, lots, ticks, liquidity, index, now_ns)
+
+    def _fee_float(self, order: PlaceOrder, terms: Terms, ticks: int, now_ns: int) -> float:
+        """Taker fee of the whole order in whole currency, for margin."""
+        units = self._fee(order.instrument, terms, order.lots, ticks, Liquidity.TAKER, now_ns)
+        return units / terms.units_per_currency
 
     def _fill(
         self, order_id: int, instrument: int, terms: Terms, lots: int, ticks: int, liquidity: Liquidity, now_ns: int
@@ -474,6 +480,12 @@ class SimulatedExchange:
 
 
 _NO_INDEX = Fraction(0)
+
+
+def _no_margin(margin: MarginAnswer, fee: float, currency: str) -> Refusal:
+    if margin.locks != margin.locks:
+        return Refusal("NO_UNDERLYING_PRICE", "a price that margin is reckoned with is not known yet.")
+    return Refusal("INSUFFICIENT_MARGIN", f"needs {margin.locks + fee:.8g} {currency}, free {margin.free:.8g}.")
 
 
 def _by_time(item: _Item) -> tuple[int, int, int]:
