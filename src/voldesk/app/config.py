@@ -104,7 +104,8 @@ class RiskConfig(_Section):
 class EngineConfig(_Section):
     compute_latency: Duration = Field(250 * NS_PER_MS, ge=1)  # from asking for a fit or forecast to having it
     mark_interval: Duration = 0  # marks beside those at snapshots; 0 for none
-    sync_journal: bool = False
+    sync_journal: bool = False  # wait for the disk at every flush
+    snapshot_every: Duration = Field(NS_PER_MINUTE, ge=NS_PER_MS)  # wall time between snapshots of a paper desk
 
 
 class StrategyConfig(BaseModel):

@@ -32,7 +32,6 @@ from voldesk.engine.journal import (
 )
 from voldesk.engine.recorded import operators_in
 
-SNAPSHOT_EVERY_S: Final = 60.0
 _CHUNK_NS: Final = 10 * NS_PER_MINUTE
 
 
@@ -142,11 +141,11 @@ def live(
     stop_ns: int,
     should_stop: Callable[[], bool],
     on_tick: Callable[[Wired], None],
-    snapshot_every_s: float = SNAPSHOT_EVERY_S,
     tick_s: float = 0.25,
 ) -> None:
     """Run until told to stop, `stop_ns`, or the end of the feed. speed: feed seconds per second, 0: unpaced."""
     engine, source = desk.wired.engine, desk.source
+    snapshot_every_s = desk.config.engine.snapshot_every / NS_PER_SECOND
     feed_start = max(engine.now_ns, source.start_ns)
     wall_start = last_snapshot = time.monotonic()
     more = True
@@ -168,6 +167,6 @@ def live(
             time.sleep(max(0.0, tick_s - (time.monotonic() - now)))
 
 
-def stop_time(desk_start_ns: int, for_ns: int) -> int:
-    """When to stop, 0 meaning never."""
-    return desk_start_ns + for_ns if for_ns else NEVER_NS
+def stop_time(start_ns: int, for_ns: int) -> int:
+    """When to stop, counted from the feed's first row (a restart does not add to it); never for 0."""
+    return start_ns + for_ns if for_ns else NEVER_NS

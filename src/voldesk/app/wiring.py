@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import platform
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
-import numba
-import numpy as np
 
 from voldesk import __version__
 from voldesk.app.config import RunConfig, dump_config
@@ -91,8 +90,8 @@ def header(config: RunConfig, source: MarketSource, mode: str) -> bytes:
             "environment": {
                 "voldesk": __version__,
                 "python": platform.python_version(),
-                "numpy": np.__version__,
-                "numba": numba.__version__,
+                "numpy": importlib.metadata.version("numpy"),
+                "numba": importlib.metadata.version("numba"),
                 "machine": platform.machine(),
             },
         }

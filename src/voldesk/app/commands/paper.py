@@ -84,7 +84,6 @@ def _run(desk: PaperDesk, speed: float, for_ns: int, as_json: bool) -> None:
     console = Console()
     show = console.is_terminal and not as_json
     view = LiveView(desk.wired)
-    start_ns = max(desk.source.start_ns, desk.wired.engine.now_ns)
     began = time.perf_counter()
     with Live(console=console, screen=True, auto_refresh=False) if show else nullcontext() as screen:
 
@@ -95,7 +94,7 @@ def _run(desk: PaperDesk, speed: float, for_ns: int, as_json: bool) -> None:
                     screen.update(view.render(), refresh=True)
 
         try:
-            live(desk, speed, stop_time(start_ns, for_ns), lambda: bool(stopping), on_tick)
+            live(desk, speed, stop_time(desk.source.start_ns, for_ns), lambda: bool(stopping), on_tick)
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
