@@ -15,7 +15,19 @@ from voldesk.core.compiled import plain
 from voldesk.core.orders import Leg
 from voldesk.portfolio.scenario import ScenarioGrid, revalue
 from voldesk.risk import exposure
-from voldesk.risk.exposure import BASE, DOWN, STEP, UP, Betas, bands, greek_column, lot_scenarios, price_lots
+from voldesk.risk.exposure import (
+    BASE,
+    DOWN,
+    STEP,
+    UP,
+    Betas,
+    Shocks,
+    bands,
+    greek_columns,
+    lot_scenarios,
+    price_lots,
+    unit_rules,
+)
 from voldesk.risk.limits import Code
 
 CALL, PUT, PERP, WING = 0, 1, 2, 3
@@ -89,7 +101,7 @@ def test_greeks_come_in_the_units_of_their_limits(priced: tuple[Any, Any]) -> No
     spot = 100_000.0
 
     def column(code: Code, unit: str, betas: Betas | None = None) -> np.ndarray[Any, Any]:
-        return greek_column(lots, code, unit, desk.view, betas or Betas())
+        return greek_columns(lots, unit_rules([(code, unit)]), desk.view, betas or Betas())[0]
 
     delta = lots.risk.net_delta
     gamma = lots.risk.net_gamma_per_1pct
@@ -116,7 +128,7 @@ def test_one_lot_of_each_over_the_scenarios_adds_up_to_the_books_own_revaluation
     for numeraire in ("BTC", "USD"):
         desk = world()
         ids, lots = np.arange(4, dtype=np.int64), np.array([7, -3, 1200, -11], np.int64)
-        each = lot_scenarios(desk.valuer, price_lots(desk.valuer, ids, numeraire), grid)
+        each = lot_scenarios(desk.valuer, price_lots(desk.valuer, ids, numeraire), Shocks.of(grid))
         whole = revalue(desk.valuer, ids, lots, grid)
         expected = whole.pnl[0] if numeraire == "BTC" else whole.pnl_usd
         assert each @ lots == pytest.approx(expected.ravel(), rel=1e-9, abs=1e-9)
@@ -128,8 +140,9 @@ def test_what_has_no_vol_or_rate_is_unknown_and_not_zero(world: Any) -> None:
 
     desk.view.live.values[CALL, [Field.MARK_IV, Field.MARK, Field.BID]] = np.nan
     lots = price_lots(desk.valuer, np.arange(4, dtype=np.int64), "BTC")
-    assert np.isnan(greek_column(lots, Code.DELTA, "usd", desk.view, Betas())).tolist() == [True, False, False, False]
-    assert np.isnan(lot_scenarios(desk.valuer, lots, ScenarioGrid())).any(axis=0).tolist() == [
+    in_usd = greek_columns(lots, unit_rules([(Code.DELTA, "usd")]), desk.view, Betas())
+    assert np.isnan(in_usd).tolist() == [[True, False, False, False]]
+    assert np.isnan(lot_scenarios(desk.valuer, lots, Shocks.of(ScenarioGrid()))).any(axis=0).tolist() == [
         True,
         False,
         False,

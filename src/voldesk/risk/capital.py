@@ -53,29 +53,52 @@ def capital(
 
     Figures are NaN where a price or rate that is needed is missing, or equity is not positive.
     """
-    ends = np.empty((4, lots.shape[0]), np.int64)  # before: low, high; after: low, high
-    ends[0], ends[1] = lots[:, HELD] + lots[:, SELLS], lots[:, HELD] + lots[:, BUYS]
-    ends[2:] = ends[:2] + lots[:, ORDER]
     worth = equity if equity > 0.0 else float("nan")
+    count = lots.shape[0]
+    ends = np.empty((4, count), np.int64)
+    rows = np.empty((2, 4 * count), np.int64)
+    prices = np.empty((2, 4 * count))
+    lay_out_ends(lots, priced.risk.ids, priced.marks, priced.forward, ends, rows, prices)
     if isinstance(model, MatrixMargin):
         middle = np.stack([lots[:, HELD], ends[0] + lots[:, BUYS]])
         return Capital(
             _matrix_figures(table, model, priced, np.concatenate([ends[:2], middle]), worth, now_ns),
             _matrix_figures(table, model, priced, np.concatenate([ends[2:], middle + lots[:, ORDER]]), worth, now_ns),
         )
-    count = lots.shape[0]
-    margins = model.per_position(
-        np.tile(priced.risk.ids, 4), ends.ravel(), np.tile(priced.marks, 4), np.tile(priced.forward, 4)
-    )[0].reshape(4, count)
+    margins = model.per_position(rows[0], rows[1], prices[0], prices[1])[0].reshape(4, count)
     out = np.empty((2, 3))
     single = np.empty((2, count))
-    position_figures(
-        ends, margins, priced.risk.value, priced.to_numeraire, table.kind[priced.risk.ids], worth, out, single
-    )
+    position_figures(ends, margins, priced.risk.value, priced.to_numeraire, priced.kind, worth, out, single)
     before, after = out.tolist()
     return Capital(
         Figures(before[0], before[1], before[2], single[0]), Figures(after[0], after[1], after[2], single[1])
     )
+
+
+@compiled
+def lay_out_ends(
+    lots: IntArray,
+    ids: IntArray,
+    marks: FloatArray,
+    forwards: FloatArray,
+    ends: IntArray,
+    rows: IntArray,
+    prices: FloatArray,
+) -> None:
+    """ends (4, n): lots with working sales, with working buys, before the order, then after it; rows (2, 4n): ids and
+    lots of each end; prices (2, 4n): marks and forwards."""
+    count = lots.shape[0]
+    for end in range(4):
+        side = SELLS if end % 2 == 0 else BUYS
+        for j in range(count):
+            held = lots[j, HELD] + lots[j, side]
+            if end >= 2:
+                held += lots[j, ORDER]
+            ends[end, j] = held
+            rows[0, end * count + j] = ids[j]
+            rows[1, end * count + j] = held
+            prices[0, end * count + j] = marks[j]
+            prices[1, end * count + j] = forwards[j]
 
 
 @compiled
@@ -133,7 +156,7 @@ def _matrix_figures(
     table: InstrumentTable, model: MatrixMargin, priced: Priced, books: IntArray, equity: float, now_ns: int
 ) -> Figures:
     """The worst of several books (b, n); the first two are each instrument's ends."""
-    kind = table.kind[priced.risk.ids]
+    kind = priced.kind
     has_value = (kind == _OPTION) | (kind == _SPOT) | (kind == _EQUITY)
     value = np.where(has_value, priced.risk.value * priced.to_numeraire, 0.0)
     ask = _matrix_margin(table, model, priced, now_ns)

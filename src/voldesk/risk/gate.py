@@ -14,13 +14,15 @@ Three exemptions, named in the verdict:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from voldesk.core.arrays import FloatArray
+from voldesk.core.arrays import FloatArray, IntArray
 from voldesk.core.orders import Approved, Check, OrderIntent, Outcome, Purpose, Verdict
 from voldesk.core.ports import State
+from voldesk.instruments.spec import Kind
 from voldesk.instruments.table import InstrumentTable
 from voldesk.market.view import MarketView
 from voldesk.portfolio.book import Book
@@ -33,23 +35,23 @@ from voldesk.risk.capital import capital
 from voldesk.risk.drawdown import HighWater
 from voldesk.risk.exposure import (
     BASE,
-    BUYS,
     DOWN,
-    HELD,
-    ORDER,
-    SELLS,
     STEP,
     UP,
     Betas,
     Priced,
+    Shocks,
     Simulated,
     bands,
     collateral_delta,
-    greek_column,
+    delta_scale,
+    greek_columns,
     lot_scenarios,
+    most_used,
     price_lots,
     scenario_loss,
     simulate,
+    unit_rules,
 )
 from voldesk.risk.kill_switch import KillLevel, KillSwitch
 from voldesk.risk.limits import Code, Limit, Limits
@@ -103,6 +105,10 @@ class Gate:
         self.grid = grid or ScenarioGrid()
         self.betas = betas or Betas()
         self._high_water = HighWater()
+        self._shocks = Shocks.of(self.grid)
+        self._units: Sequence[tuple[Code, str]] = ()
+        self._rules = unit_rules(())
+        self._placed: dict[tuple[tuple[int, ...], int], tuple[list[Limit], IntArray, FloatArray]] = {}
 
     # what the desk calls
 
@@ -161,29 +167,31 @@ class Gate:
         return [Answer(Check(code.value, Outcome.REFUSE, 0.0, value, value, "level", f"book:{book.name}"))]
 
     def _nature(self, intent: OrderIntent, book: Book, sim: Simulated, priced: Priced, view: MarketView) -> Nature:
-        lots = sim.lots
-        held, order = lots[:, HELD], lots[:, ORDER]
-        # Together with what works on the same side the order must not swing the position over.
-        closing = np.where(order > 0, held + order + lots[:, BUYS] <= 0, held + order + lots[:, SELLS] >= 0)
-        traded = order != 0
-        closes = bool(np.all((held * order < 0)[traded] & closing[traded])) and bool(traded.any())
+        closes, options = True, False
+        for (held, order, buys, sells), kind in zip(sim.rows, priced.kind.tolist(), strict=True):
+            if order == 0:
+                continue
+            options = options or kind == Kind.OPTION
+            # Together with what works on the same side the order must not swing the position over.
+            if order > 0:
+                closes = closes and held < 0 and held + order + buys <= 0
+            else:
+                closes = closes and held > 0 and held + order + sells >= 0
         hedges = intent.purpose is Purpose.HEDGE and self._reduces_delta(book, sim, priced, view)
-        return Nature(closes, hedges, bool(priced.is_option[traded].any()))
+        return Nature(closes, hedges, options)
 
     def _reduces_delta(self, book: Book, sim: Simulated, priced: Priced, view: MarketView) -> bool:
         """|net delta| of every underlying touched falls, all working orders taken as filled: an order for what is
         already being hedged is not a hedge."""
         before: dict[int, float] = dict(collateral_delta(book, view))
-        after = dict(before)
-        touched: dict[int, bool] = {}
-        rows = zip(priced.underlying.tolist(), sim.lots.tolist(), priced.risk.net_delta.tolist(), strict=True)
+        added: dict[int, float] = {}
+        rows = zip(priced.underlying.tolist(), sim.rows, priced.risk.net_delta.tolist(), strict=True)
         for underlying, (held, order, buys, sells), delta in rows:
-            standing = (held + buys + sells) * delta if held or buys or sells else 0.0
-            before[underlying] = before.get(underlying, 0.0) + standing
-            after[underlying] = after.get(underlying, 0.0) + standing + (order * delta if order else 0.0)
+            if held or buys or sells:
+                before[underlying] = before.get(underlying, 0.0) + (held + buys + sells) * delta
             if order:
-                touched[underlying] = True
-        return all(abs(after[u]) < abs(before[u]) for u in touched)
+                added[underlying] = added.get(underlying, 0.0) + order * delta
+        return all(abs(before.get(u, 0.0) + step) < abs(before.get(u, 0.0)) for u, step in added.items())
 
     # what the book would be
 
@@ -195,7 +203,7 @@ class Gate:
         answers += self._capital(book, sim, priced, now_ns, everything)
         loss = self.limits.get(Code.SCENARIO_LOSS, "portfolio")
         if loss is not None:
-            found = scenario_loss(lot_scenarios(self.valuer, priced, self.grid), sim.lots)
+            found = scenario_loss(lot_scenarios(self.valuer, priced, self._shocks), sim.lots)
             scale = 1.0 if loss.unit == "numeraire" else _positive(book.equity())
             _ceiling(answers, loss, found.current / scale, found.projected / scale, "portfolio", everything)
         fallen = self.limits.get(Code.DRAWDOWN, "portfolio")
@@ -204,62 +212,73 @@ class Gate:
             _ceiling(answers, fallen, lost, lost, f"book:{book.name}", everything)
         count = self.limits.get(Code.POSITIONS, "portfolio")
         if count is not None:
-            lots = sim.lots
-            standing = (lots[:, HELD] != 0) | (lots[:, BUYS] != 0) | (lots[:, SELLS] != 0)
-            gone = (lots[:, HELD] + lots[:, ORDER] == 0) & (lots[:, BUYS] == 0) & (lots[:, SELLS] == 0)
-            after = int(np.count_nonzero(~gone))
-            _ceiling(answers, count, float(np.count_nonzero(standing)), float(after), "portfolio", everything)
+            standing = sum(1 for held, _, buys, sells in sim.rows if held or buys or sells)
+            after = sum(1 for held, order, buys, sells in sim.rows if held + order or buys or sells)
+            _ceiling(answers, count, float(standing), float(after), "portfolio", everything)
         return answers
 
     def _unvalued(self, sim: Simulated, priced: Priced) -> list[Answer]:
-        status = priced.risk.status
-        if not (status >= RiskStatus.NO_FORWARD).any():
-            return []
         found = []
-        for place in np.flatnonzero(status >= RiskStatus.NO_FORWARD).tolist():
-            worst = RiskStatus(int(status[place]))
-            code = Code.UNKNOWN_IV if worst is RiskStatus.NO_IV else Code.NO_GREEKS
-            scope = f"position:{self.table[int(sim.ids[place])].symbol}"
-            found.append(Answer(Check(code.value, Outcome.REFUSE, 0.0, float(worst), float(worst), "status", scope)))
+        for instrument, status in zip(sim.ids.tolist(), priced.risk.status.tolist(), strict=True):
+            if status < RiskStatus.NO_FORWARD:
+                continue
+            code = Code.UNKNOWN_IV if status == RiskStatus.NO_IV else Code.NO_GREEKS
+            scope = f"position:{self.table[instrument].symbol}"
+            found.append(Answer(Check(code.value, Outcome.REFUSE, 0.0, float(status), float(status), "status", scope)))
         return found
 
     def _greeks(self, book: Book, sim: Simulated, priced: Priced, everything: bool) -> list[Answer]:
         units = self.limits.greek_units()
         if not units:
             return []
-        view, names = self.valuer.view, self.table.underlyings
-        columns = np.array([greek_column(priced, code, unit, view, self.betas) for code, unit in units])
-        present, group = np.unique(priced.underlying, return_inverse=True)
-        out = np.empty((len(units), 1 + present.size + sim.ids.size, 4))
-        bands(columns.reshape(len(units), sim.ids.size), sim.lots, group, present.size, out)
-        self._add_collateral(book, units, priced, present.tolist(), out)
-        rows: list[tuple[str, str, str]] = [("portfolio", "", "portfolio")]
-        rows += [("underlying", names[u], f"underlying:{names[u]}") for u in present.tolist()]
-        rows += [("position", "", f"position:{self.table[i].symbol}") for i in sim.ids.tolist()]
-        tables = out.tolist()
+        if units is not self._units:
+            self._units, self._rules, self._placed = units, unit_rules(units), {}
+        present, group = _groups(priced.underlying.tolist())
+        out = np.empty((len(units), 1 + len(present) + sim.ids.size, 4))
+        columns = greek_columns(priced, self._rules, self.valuer.view, self.betas)
+        bands(columns, sim.lots, np.array(group, np.int64), len(present), out)
+        if book.hedge_collateral:
+            self._add_collateral(book, units, priced, present, out)
+        held, places, values = self._places(tuple(present), sim.ids.size)
+        if not everything and most_used(out, places, values) < WARN_SHARE:
+            return []
+        scopes = ["portfolio", *(f"underlying:{self.table.underlyings[u]}" for u in present)]
+        scopes += [f"position:{self.table[instrument].symbol}" for instrument in sim.ids.tolist()]
+        figures = out.tolist()
         answers: list[Answer] = []
-        for (code, unit), figures in zip(units, tables, strict=True):
-            for (kind, name, scope), band in zip(rows, figures, strict=True):
-                limit = self.limits.get(code, kind, name)
-                if limit is not None and limit.unit == unit:
-                    _banded(answers, limit, band, scope, everything)
+        for limit, (k, first, last) in zip(held, places.tolist(), strict=True):
+            for row in range(first, last + 1):
+                _banded(answers, limit, figures[k][row], scopes[row], everything)
         return answers
 
+    def _places(self, present: tuple[int, ...], positions: int) -> tuple[list[Limit], IntArray, FloatArray]:
+        """The Greek limits that hold for a book of these underlyings, and where their figures stand in its bands."""
+        known = self._placed.get((present, positions))
+        if known is None:
+            names, after = self.table.underlyings, 1 + len(present)
+            rows = [(limit, k, 0, 0) for limit, k in self.limits.greek_limits("portfolio")]
+            for row, underlying in enumerate(present, 1):
+                rows += [(limit, k, row, row) for limit, k in self.limits.greek_limits("underlying", names[underlying])]
+            last = after + positions - 1
+            rows += [(limit, k, after, last) for limit, k in self.limits.greek_limits("position")]
+            places = np.array([row[1:] for row in rows], np.int64).reshape(len(rows), 3)
+            known = ([row[0] for row in rows], places, np.array([row[0].value for row in rows]))
+            self._placed[present, positions] = known
+        return known
+
     def _add_collateral(
-        self, book: Book, units: tuple[tuple[Code, str], ...], priced: Priced, present: list[int], out: FloatArray
+        self, book: Book, units: Sequence[tuple[Code, str]], priced: Priced, present: list[int], out: FloatArray
     ) -> None:
         """The coin balance of a book that hedges it: delta of its underlying, in every unit that delta is asked in."""
         for underlying, coins in collateral_delta(book, self.valuer.view):
             if underlying not in present:
                 continue
             place = int(np.flatnonzero(priced.underlying == underlying)[0])
-            unit_delta = np.ones(priced.underlying.size)
-            one = priced._replace(risk=priced.risk._replace(net_delta=unit_delta))
-            for k, (code, unit) in enumerate(units):
+            each = coins * delta_scale(priced, self._rules, self.valuer.view, self.betas)[:, place]
+            for k, (code, _) in enumerate(units):
                 if code is Code.DELTA:
-                    each = coins * float(greek_column(one, code, unit, self.valuer.view, self.betas)[place])
-                    out[k, 0, BASE] += each
-                    out[k, 1 + present.index(underlying), BASE] += each
+                    out[k, 0, BASE] += each[k]
+                    out[k, 1 + present.index(underlying), BASE] += each[k]
 
     def _capital(self, book: Book, sim: Simulated, priced: Priced, now_ns: int, everything: bool) -> list[Answer]:
         before, after = capital(self.table, self.margin, priced, sim.lots, book.equity(), now_ns)
@@ -287,6 +306,12 @@ class Gate:
         self.limits.restore(state["limits"])
         self.kill.restore(state["kill"])
         self._high_water.restore(state["high_water"])
+
+
+def _groups(underlyings: list[int]) -> tuple[list[int], list[int]]:
+    """The distinct underlyings in order of appearance, and which of them each instrument is in."""
+    present = list(dict.fromkeys(underlyings))
+    return present, [present.index(u) for u in underlyings]
 
 
 def _positive(equity: float) -> float:

@@ -159,6 +159,12 @@ class Limits:
         self.history: list[LimitChange] = []
         for item in limits:
             self._limits[item.code, item.scope] = item
+        self._forget()
+
+    def _forget(self) -> None:
+        """What was derived from the limits is derived anew after a change."""
+        self._units: tuple[tuple[Code, str], ...] | None = None
+        self._of_scope: dict[tuple[str, str], tuple[tuple[Limit, int], ...]] = {}
 
     def __iter__(self) -> Iterator[Limit]:
         return iter(tuple(self._limits.values()))
@@ -173,7 +179,20 @@ class Limits:
 
     def greek_units(self) -> tuple[tuple[Code, str], ...]:
         """The distinct (code, unit) pairs of Greek limits, in order of first use."""
-        return tuple(dict.fromkeys((item.code, item.unit) for item in self._limits.values() if item.code in GREEKS))
+        if self._units is None:
+            greeks = (item for item in self._limits.values() if item.code in GREEKS)
+            self._units = tuple(dict.fromkeys((item.code, item.unit) for item in greeks))
+        return self._units
+
+    def greek_limits(self, kind: str, name: str = "") -> tuple[tuple[Limit, int], ...]:
+        """The Greek limits that hold for one scope, each with the place of its unit in `greek_units`."""
+        found = self._of_scope.get((kind, name))
+        if found is None:
+            units = self.greek_units()
+            limits = (self.get(code, kind, name) for code in GREEKS)
+            found = tuple((item, units.index((item.code, item.unit))) for item in limits if item is not None)
+            self._of_scope[kind, name] = found
+        return found
 
     def change(self, command: OperatorCommand) -> LimitChange:
         """Record a SET_LIMIT command; it takes effect at payload `effective_ns`, at once when absent.
@@ -219,6 +238,7 @@ class Limits:
         due = sorted((c for c in self._pending if c.effective_ns <= now_ns), key=lambda c: c.effective_ns)
         for change in due:
             self._limits[change.new.code, change.new.scope] = change.new
+            self._forget()
         self._pending = [c for c in self._pending if c.effective_ns > now_ns]
 
     @property
@@ -235,5 +255,6 @@ class Limits:
     def restore(self, state: State) -> None:
         limits = [msgspec.convert(row, Limit) for row in state["limits"]]
         self._limits = {(item.code, item.scope): item for item in limits}
+        self._forget()
         self._pending = [msgspec.convert(row, LimitChange) for row in state["pending"]]
         self.history = [msgspec.convert(row, LimitChange) for row in state["history"]]

@@ -8,7 +8,7 @@ import math
 from voldesk.core.orders import Check, Leg, OrderIntent, Outcome, Style
 from voldesk.core.units import NS_PER_SECOND
 from voldesk.instruments.spec import Instrument, Settlement
-from voldesk.market.view import MarketView
+from voldesk.market.view import MarketView, Quote
 from voldesk.portfolio.columns import mark_of
 from voldesk.portfolio.valuation import Valuer
 from voldesk.risk.exposure import lot_units
@@ -53,33 +53,27 @@ def order_checks(intent: OrderIntent, valuer: Valuer, limits: Limits) -> list[Ch
     view = valuer.view
     for leg in intent.legs:
         instrument = view.table[leg.instrument]
+        quote = view.quote(leg.instrument)
         mark = float(mark_of(view.live.values, leg.instrument))
-        stale = _quote_check(leg, intent.style, instrument, view)
+        stale = _quote_check(leg, intent.style, instrument, quote, view)
         if stale is not None:
             found.append(stale)
         found.extend(_size_check(leg, instrument, valuer, limits, mark))
         if stale is None:
-            found.extend(_price_check(leg, instrument, view, limits, mark))
+            found.extend(_price_check(leg, instrument, quote, view, limits, mark))
     return found
 
 
-def _sides(leg: Leg, style: Style, view: MarketView) -> tuple[float, float]:
-    """(far, near) prices of the side the leg trades on; near counts only where the style rests there."""
-    quote = view.quote(leg.instrument)
-    far, near = (quote.ask, quote.bid) if leg.lots > 0 else (quote.bid, quote.ask)
-    return far, near if style is Style.JOIN else far
-
-
-def _quote_check(leg: Leg, style: Style, instrument: Instrument, view: MarketView) -> Check | None:
-    age = view.quote_age_ns(leg.instrument)
-    far, near = _sides(leg, style, view)
-    ttl = view.quote_ttl_ns / NS_PER_SECOND
-    scope = f"order:{instrument.symbol}"
+def _quote_check(leg: Leg, style: Style, instrument: Instrument, quote: Quote, view: MarketView) -> Check | None:
+    age = view.now_ns - quote.ts_event_ns
     if age > view.quote_ttl_ns:
-        seconds = age / NS_PER_SECOND
+        seconds, ttl = age / NS_PER_SECOND, view.quote_ttl_ns / NS_PER_SECOND
+        scope = f"order:{instrument.symbol}"
         return Check(Code.STALE_INPUT.value, Outcome.REFUSE, ttl, seconds, seconds, "s", scope)
-    if not (far > 0.0 and near > 0.0):
-        return Check(Code.STALE_INPUT.value, Outcome.REFUSE, 0.0, far, near, "quote", scope)
+    far, near = (quote.ask, quote.bid) if leg.lots > 0 else (quote.bid, quote.ask)
+    # The near side counts only where the order rests there.
+    if not far > 0.0 or (style is Style.JOIN and not near > 0.0):
+        return Check(Code.STALE_INPUT.value, Outcome.REFUSE, 0.0, far, near, "quote", f"order:{instrument.symbol}")
     return None
 
 
@@ -98,13 +92,14 @@ def _size_check(leg: Leg, instrument: Instrument, valuer: Valuer, limits: Limits
     return [check] if check is not None else []
 
 
-def _price_check(leg: Leg, instrument: Instrument, view: MarketView, limits: Limits, mark: float) -> list[Check]:
+def _price_check(
+    leg: Leg, instrument: Instrument, quote: Quote, view: MarketView, limits: Limits, mark: float
+) -> list[Check]:
     """How much worse than the mark the order may trade: its limit, or the far side where it has none."""
     code = Code.PRICE_BAND_OPTION if instrument.is_option else Code.PRICE_BAND
     limit = limits.get(code, "order", instrument.underlying)
     if limit is None:
         return []
-    quote = view.quote(leg.instrument)
     price = quote.ask if leg.lots > 0 else quote.bid
     if leg.limit_ticks is not None:
         price = leg.limit_ticks * float(instrument.ticks.base)
