@@ -70,7 +70,7 @@ def test_marketable_order_takes_the_displayed_size_and_the_rest_rests(rig: Facto
     r = rig()
     order = r.order(CALL, 70, 320)
     assert fills(r.settle_down()) == [(50, 310, Liquidity.TAKER)]
-    assert r.exchange._book.open[order].remaining == 20
+    assert r.exchange.book.open[order].remaining == 20
     assert r.watches.level_buy[CALL] >= 0.0320
 
 
@@ -80,7 +80,7 @@ def test_immediate_order_cancels_its_rest(rig: Factory) -> None:
     heard = r.settle_down()
     assert kinds(heard) == ["OrderAccepted", "OrderFilled", "OrderCancelled"]
     assert (heard[-1].order_id, heard[-1].reason) == (order, "ioc")
-    assert not r.exchange._book.open
+    assert not r.exchange.book.open
 
 
 def test_same_displayed_size_cannot_be_taken_twice(rig: Factory) -> None:
@@ -137,7 +137,7 @@ def test_print_strictly_through_fills_and_a_print_at_the_price_does_not(rig: Fac
     r.settle_down()
     assert not fills(r.print_trade(CALL, 0.0320, 5.0, at=r.now + 10) + r.settle_down())
     assert fills(r.print_trade(CALL, 0.0325, 0.7, at=r.now + 10) + r.settle_down()) == [(-7, 320, Liquidity.MAKER)]
-    assert r.exchange._book.open[order].remaining == 13
+    assert r.exchange.book.open[order].remaining == 13
 
 
 def test_an_old_print_fills_nobody_when_a_quote_hits_another_order(rig: Factory) -> None:
@@ -148,7 +148,7 @@ def test_an_old_print_fills_nobody_when_a_quote_hits_another_order(rig: Factory)
     r.settle_down()
     r.quote(CALL, 0.0290, 0.0300, at=r.now + 10)
     assert fills(r.settle_down()) == [(10, 300, Liquidity.MAKER)]
-    assert r.exchange._book.open[low].remaining == 10
+    assert r.exchange.book.open[low].remaining == 10
 
 
 @pytest.mark.parametrize("missing", ["nan", "stale", "sizeless"])
@@ -162,7 +162,7 @@ def test_quote_that_is_absent_stale_or_sizeless_cannot_be_hit(rig: Factory, miss
         r.run(2 * NS_PER_HOUR)
     order = r.order(CALL, 10, 310)
     assert kinds(r.settle_down()) == ["OrderAccepted"]
-    assert order in r.exchange._book.open
+    assert order in r.exchange.book.open
     r.order(CALL, 10, 310, tif=TimeInForce.IOC)
     assert kinds(r.settle_down()) == ["OrderAccepted", "OrderCancelled"]
     r.order(CALL, 10, order_type=OrderType.MARKET)
@@ -479,7 +479,7 @@ def test_every_order_is_answered_once_and_never_overfilled(rig: Factory, seed: i
 
     r.order = order
     random_walk(r, seed, 150, None)
-    for cancel in list(r.exchange._book.open):
+    for cancel in list(r.exchange.book.open):
         r.cancel(cancel)
     r.settle_down()
     filled = dict.fromkeys(sent, 0)
