@@ -138,7 +138,7 @@ def test_missing_price_gives_nan_not_a_guess() -> None:
     for model in ("deribit_standard", "us_strategy_based", "cffex"):
         assert all(math.isnan(x) for x in both(model, item, -1, 4_000.0, math.nan))
         assert all(math.isnan(x) for x in both(model, item, -1, math.nan, 100_000.0))
-    assert all(math.isnan(x) for x in both("portfolio", item, -1, 4_000.0, math.nan))
+    assert all(math.isnan(x) for x in both("deribit_portfolio", item, -1, 4_000.0, math.nan))
 
 
 def test_unknown_model_is_refused_by_name() -> None:
@@ -150,18 +150,18 @@ def test_matrix_needs_vols() -> None:
     table = InstrumentTable()
     none, flat = np.zeros(0, np.int64), np.zeros(0)
     with pytest.raises(InputError, match="implied vols"):
-        initial_and_maintenance(table, none, none, flat, flat, margin_model("portfolio", table))
+        initial_and_maintenance(table, none, none, flat, flat, margin_model("deribit_portfolio", table))
 
 
 def test_matrix_charges_a_lone_future_its_largest_move() -> None:
     item = contract("f", Kind.FUTURE, Settlement.LINEAR, expiry_ns=EXPIRY)
-    assert both("portfolio", item, 3, 100_000.0, math.nan) == pytest.approx((1.3 * 45_000, 45_000.0))
+    assert both("deribit_portfolio", item, 3, 100_000.0, math.nan) == pytest.approx((1.3 * 45_000, 45_000.0))
 
 
 def test_matrix_charges_an_inverse_future_in_coin() -> None:
     item = contract("f", Kind.FUTURE, Settlement.INVERSE, multiplier=Decimal(10), expiry_ns=EXPIRY)
     # 100,000 USD long; at -15 % the coin loss is 100,000 x (1/85,000 - 1/100,000).
-    assert both("portfolio", item, 10_000, 100_000.0, math.nan)[1] == pytest.approx(1 / 0.85 - 1)
+    assert both("deribit_portfolio", item, 10_000, 100_000.0, math.nan)[1] == pytest.approx(1 / 0.85 - 1)
 
 
 def test_matrix_loss_of_a_hedged_book_is_smaller_than_of_its_parts() -> None:

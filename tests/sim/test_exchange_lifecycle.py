@@ -280,4 +280,4 @@ def test_portfolio_margin_admits_a_spread_that_standard_margin_refuses(rig: Fact
         return [type(x).__name__ for x in r.settle_down()]
 
     assert legs("deribit_standard")[-1] == "OrderRejected"
-    assert legs("portfolio")[-1] == "OrderFilled"
+    assert legs("deribit_portfolio")[-1] == "OrderFilled"

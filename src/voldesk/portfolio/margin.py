@@ -34,7 +34,7 @@ __all__ = [
 
 MarginModel = StandardMargin | MatrixMargin
 
-MODELS = ("deribit_standard", "portfolio", "us_strategy_based", "cffex")
+MODELS = ("deribit_standard", "deribit_portfolio", "us_strategy_based", "cffex")
 
 
 class Requirement(NamedTuple):
@@ -51,7 +51,7 @@ def margin_model(name: str, table: InstrumentTable) -> MarginModel:
         "us_strategy_based": us_strategy_based(),
         "cffex": cffex(),
     }
-    if name == "portfolio":
+    if name == "deribit_portfolio":
         return MatrixMargin(table)
     if name not in rules:
         raise InputError(f"margin={name!r} is unknown; expected one of {', '.join(MODELS)}.")
