@@ -45,13 +45,13 @@ class Requirement(NamedTuple):
 
 
 def margin_model(name: str, table: InstrumentTable) -> MarginModel:
-    """The model of a configured name. Raises InputError for an unknown one."""
+    """The model of a configured name (`portfolio` is short for deribit_portfolio). Raises InputError for others."""
     rules: dict[str, MarginRules] = {
         "deribit_standard": deribit_standard(),
         "us_strategy_based": us_strategy_based(),
         "cffex": cffex(),
     }
-    if name == "deribit_portfolio":
+    if name in ("deribit_portfolio", "portfolio"):
         return MatrixMargin(table)
     if name not in rules:
         raise InputError(f"margin={name!r} is unknown; expected one of {', '.join(MODELS)}.")
