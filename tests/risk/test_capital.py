@@ -15,7 +15,7 @@ from voldesk.core.compiled import plain
 from voldesk.portfolio.margin import margin_model
 from voldesk.risk import capital as capital_module
 from voldesk.risk.capital import Capital, capital
-from voldesk.risk.exposure import price_lots
+from voldesk.risk.lots import price_lots
 
 CALL, PUT, PERP, WING = 0, 1, 2, 3
 IDS = np.arange(4, dtype=np.int64)
@@ -89,7 +89,8 @@ def test_the_kernel_agrees_with_its_plain_twin(world: Any, monkeypatch: pytest.M
     desk = world()
     rows = [(50, -70, 10, -20), (-5, 9, 0, -3), (1000, -3000, 500, 0), (0, 0, 0, 0)]
     compiled = figures(desk, rows)
-    monkeypatch.setattr(capital_module, "position_figures", plain(capital_module.position_figures))
+    for name in ("position_figures", "lay_out_ends"):
+        monkeypatch.setattr(capital_module, name, plain(getattr(capital_module, name)))
     slow = figures(desk, rows)
     for ours, theirs in zip(compiled, slow, strict=True):
         assert ours[:3] == pytest.approx(theirs[:3], rel=1e-14)

@@ -24,7 +24,8 @@ from voldesk.core.compiled import compiled
 from voldesk.instruments.spec import Kind
 from voldesk.instruments.table import InstrumentTable
 from voldesk.portfolio.margin import MarginModel, MatrixMargin, initial_and_maintenance
-from voldesk.risk.exposure import BUYS, HELD, ORDER, SELLS, Priced
+from voldesk.risk.exposure import BUYS, HELD, ORDER, SELLS
+from voldesk.risk.lots import Priced
 
 
 class Figures(NamedTuple):

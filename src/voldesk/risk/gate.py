@@ -15,7 +15,6 @@ Three exemptions, named in the verdict:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -31,53 +30,15 @@ from voldesk.portfolio.margin import MarginModel
 from voldesk.portfolio.scenario import ScenarioGrid
 from voldesk.portfolio.valuation import RiskStatus, Valuer
 from voldesk.portfolio.working_orders import WorkingOrders
+from voldesk.risk.answers import Answer, Nature, banded, ceiling, floor, utilised, verdict
 from voldesk.risk.capital import capital
 from voldesk.risk.drawdown import HighWater
-from voldesk.risk.exposure import (
-    BASE,
-    DOWN,
-    STEP,
-    UP,
-    Betas,
-    Priced,
-    Shocks,
-    Simulated,
-    bands,
-    collateral_delta,
-    delta_scale,
-    greek_columns,
-    lot_scenarios,
-    most_used,
-    price_lots,
-    scenario_loss,
-    simulate,
-    unit_rules,
-)
+from voldesk.risk.exposure import BASE, Simulated, bands, collateral_delta, most_used, simulate
 from voldesk.risk.kill_switch import KillLevel, KillSwitch
 from voldesk.risk.limits import Code, Limit, Limits
-from voldesk.risk.order_checks import WARN_SHARE, against, order_checks, unknown_legs
-
-REDUCE_ONLY: Final = "reduce_only"
-HEDGE_REDUCES_DELTA: Final = "hedge_reduces_delta"
-
-_NOT_WITHOUT_GREEKS: Final = (Code.UNKNOWN_IV.value, Code.NO_GREEKS.value)
-_RISK_ADDED: Final = (Code.PAUSED.value, Code.DRAWDOWN.value)
-_FIRM: Final = frozenset({Code.STALE_INPUT, Code.ORDER_SIZE, Code.PRICE_BAND, Code.PRICE_BAND_OPTION, Code.REDUCE_ONLY})
-
-
-class Answer(NamedTuple):
-    """A check, and whether the order brings the figure nearer to its limit from beyond."""
-
-    check: Check
-    improves: bool = False
-
-
-class Nature(NamedTuple):
-    """What kind of order it is. closes: every leg only closes a position. hedges: |net delta| falls everywhere."""
-
-    closes: bool
-    hedges: bool
-    options: bool
+from voldesk.risk.lots import Betas, Priced, delta_scale, greek_columns, price_lots, unit_rules
+from voldesk.risk.order_checks import WARN_SHARE, order_checks, unknown_legs
+from voldesk.risk.scenario_loss import Shocks, lot_scenarios, scenario_loss
 
 
 class Gate:
@@ -114,8 +75,8 @@ class Gate:
 
     def approve(self, intent: OrderIntent, view: MarketView, now_ns: int) -> tuple[Verdict, Approved | None]:
         """The verdict, and the proof that execution asks for unless it is a refusal."""
-        verdict = self.judge(intent, view, now_ns)
-        return verdict, None if verdict.outcome is Outcome.REFUSE else Approved(intent, verdict)
+        judged = self.judge(intent, view, now_ns)
+        return judged, None if judged.outcome is Outcome.REFUSE else Approved(intent, judged)
 
     def judge(self, intent: OrderIntent, view: MarketView, now_ns: int) -> Verdict:
         """Judge an intent against its book as it stands. Raises InputError for a book that is not open."""
@@ -136,7 +97,7 @@ class Gate:
             refused = Check(Code.REDUCE_ONLY.value, Outcome.REFUSE, 0.0, 0.0, 1.0, "order", f"book:{book.name}")
             answers.append(Answer(refused))
         answers += self._book_answers(book, sim, priced, now_ns)
-        return _verdict(intent, now_ns, answers, nature)
+        return verdict(intent, now_ns, answers, nature)
 
     def utilisation(self, book: Book, now_ns: int) -> tuple[Check, ...]:
         """Every limit on the book as it stands, with all working orders counted where they hurt; `current` and
@@ -145,7 +106,7 @@ class Gate:
         sim = simulate(book.held(), (), self.orders.exposed(book.name))
         priced = price_lots(self.valuer, sim.ids, book.numeraire.currency)
         checks = [answer.check for answer in self._book_answers(book, sim, priced, now_ns, everything=True)]
-        return tuple(sorted(checks, key=_utilised, reverse=True))
+        return tuple(sorted(checks, key=utilised, reverse=True))
 
     def on_mark(self, book: Book, now_ns: int) -> None:
         """The book has been valued: its equity may be a new peak."""
@@ -205,16 +166,16 @@ class Gate:
         if loss is not None:
             found = scenario_loss(lot_scenarios(self.valuer, priced, self._shocks), sim.lots)
             scale = 1.0 if loss.unit == "numeraire" else _positive(book.equity())
-            _ceiling(answers, loss, found.current / scale, found.projected / scale, "portfolio", everything)
+            ceiling(answers, loss, found.current / scale, found.projected / scale, "portfolio", everything)
         fallen = self.limits.get(Code.DRAWDOWN, "portfolio")
         if fallen is not None:
             lost = self._high_water.drawdown(book)
-            _ceiling(answers, fallen, lost, lost, f"book:{book.name}", everything)
+            ceiling(answers, fallen, lost, lost, f"book:{book.name}", everything)
         count = self.limits.get(Code.POSITIONS, "portfolio")
         if count is not None:
             standing = sum(1 for held, _, buys, sells in sim.rows if held or buys or sells)
             after = sum(1 for held, order, buys, sells in sim.rows if held + order or buys or sells)
-            _ceiling(answers, count, float(standing), float(after), "portfolio", everything)
+            ceiling(answers, count, float(standing), float(after), "portfolio", everything)
         return answers
 
     def _unvalued(self, sim: Simulated, priced: Priced) -> list[Answer]:
@@ -248,7 +209,7 @@ class Gate:
         answers: list[Answer] = []
         for limit, (k, first, last) in zip(held, places.tolist(), strict=True):
             for row in range(first, last + 1):
-                _banded(answers, limit, figures[k][row], scopes[row], everything)
+                banded(answers, limit, figures[k][row], scopes[row], everything)
         return answers
 
     def _places(self, present: tuple[int, ...], positions: int) -> tuple[list[Limit], IntArray, FloatArray]:
@@ -285,18 +246,18 @@ class Gate:
         answers: list[Answer] = []
         ratio = self.limits.get(Code.POSITION_RATIO_MAX, "portfolio")
         if ratio is not None:
-            _ceiling(answers, ratio, before.position_ratio, after.position_ratio, "portfolio", everything)
+            ceiling(answers, ratio, before.position_ratio, after.position_ratio, "portfolio", everything)
         margin = self.limits.get(Code.MARGIN, "portfolio")
         if margin is not None:
-            _ceiling(answers, margin, before.margin, after.margin, "portfolio", everything)
-        floor = self.limits.get(Code.FREE_CASH_FLOOR, "portfolio")
-        if floor is not None:
-            _floor(answers, floor, before.free_cash, after.free_cash, everything)
+            ceiling(answers, margin, before.margin, after.margin, "portfolio", everything)
+        free = self.limits.get(Code.FREE_CASH_FLOOR, "portfolio")
+        if free is not None:
+            floor(answers, free, before.free_cash, after.free_cash, everything)
         single = self.limits.get(Code.SINGLE_POSITION, "position")
         if single is not None:
             figures = zip(sim.ids.tolist(), before.single.tolist(), after.single.tolist(), strict=True)
             for instrument, current, projected in figures:
-                _ceiling(answers, single, current, projected, f"position:{self.table[instrument].symbol}", everything)
+                ceiling(answers, single, current, projected, f"position:{self.table[instrument].symbol}", everything)
         return answers
 
     def state(self) -> State:
@@ -316,92 +277,3 @@ def _groups(underlyings: list[int]) -> tuple[list[int], list[int]]:
 
 def _positive(equity: float) -> float:
     return equity if equity > 0.0 else float("nan")
-
-
-def _ceiling(
-    answers: list[Answer], limit: Limit, current: float, projected: float, scope: str, everything: bool
-) -> None:
-    check = against(limit.code, limit.value, current, projected, limit.unit, scope)
-    if check is not None:
-        answers.append(Answer(check, projected < current))
-    elif everything:
-        answers.append(
-            Answer(Check(limit.code.value, Outcome.APPROVE, limit.value, current, projected, limit.unit, scope))
-        )
-
-
-def _floor(answers: list[Answer], limit: Limit, current: float, projected: float, everything: bool) -> None:
-    """A figure that must not fall below its limit; warned of within a quarter above it (80 % the other way round)."""
-    outcome = Outcome.APPROVE
-    if not projected >= limit.value * (1.0 - 1e-9):
-        outcome = Outcome.REFUSE
-    elif projected * WARN_SHARE <= limit.value:
-        outcome = Outcome.WARN
-    if everything or outcome is not Outcome.APPROVE:
-        check = Check(limit.code.value, outcome, limit.value, current, projected, limit.unit, "portfolio")
-        answers.append(Answer(check, projected > current))
-
-
-def _banded(answers: list[Answer], limit: Limit, band: list[float], scope: str, everything: bool) -> None:
-    """Hold both ends of an exposure against the limit; report the worse one."""
-    base, step = band[BASE], band[STEP]
-    high, low = base + band[UP], base + band[DOWN]
-    new_high, new_low = high + step, low + step
-    upper = not new_high < -new_low
-    current, projected = (high, new_high) if upper else (low, new_low)
-    check = against(limit.code, limit.value, abs(current), abs(projected), limit.unit, scope)
-    if check is None:
-        if everything:
-            answers.append(
-                Answer(Check(limit.code.value, Outcome.APPROVE, limit.value, current, projected, limit.unit, scope))
-            )
-        return
-    signed = Check(check.code, check.outcome, limit.value, current, projected, limit.unit, scope)
-    improves = (new_high <= limit.value or new_high < high) and (new_low >= -limit.value or new_low > low)
-    answers.append(Answer(signed, improves))
-
-
-def _exemption(intent: OrderIntent, answer: Answer, nature: Nature) -> str:
-    """The rule that lets a refused check through, or nothing."""
-    code = answer.check.code
-    if code in _FIRM:
-        return ""
-    if code == Code.KILLED:
-        return REDUCE_ONLY if nature.closes and intent.purpose in (Purpose.FLATTEN, Purpose.MANUAL) else ""
-    if code in _RISK_ADDED:
-        if nature.closes:
-            return REDUCE_ONLY
-        return HEDGE_REDUCES_DELTA if nature.hedges and not nature.options else ""
-    if code in _NOT_WITHOUT_GREEKS:
-        return REDUCE_ONLY if nature.closes else ""
-    if answer.improves or (nature.closes and intent.purpose in (Purpose.CLOSE, Purpose.FLATTEN)):
-        return REDUCE_ONLY
-    return HEDGE_REDUCES_DELTA if code == Code.DELTA and nature.hedges else ""
-
-
-def _verdict(intent: OrderIntent, now_ns: int, answers: list[Answer], nature: Nature) -> Verdict:
-    """The worst outcome after exemptions; an exempted check stays on the record as a warning."""
-    checks: list[Check] = []
-    used: dict[str, bool] = {}
-    for answer in answers:
-        check = answer.check
-        if check.outcome is Outcome.REFUSE:
-            rule = _exemption(intent, answer, nature)
-            if rule:
-                used[rule] = True
-                check = Check(
-                    check.code, Outcome.WARN, check.limit, check.current, check.projected, check.unit, check.scope
-                )
-        checks.append(check)
-    outcome = Outcome(max((check.outcome for check in checks), default=Outcome.APPROVE))
-    exemption = "+".join(used) if outcome is not Outcome.REFUSE else ""
-    return Verdict(intent.intent_id, now_ns, outcome, tuple(checks), exemption)
-
-
-def _utilised(check: Check) -> float:
-    """Share of a limit in use; a floor counts the other way round, the unknown comes first."""
-    if check.code == Code.FREE_CASH_FLOOR:
-        share = check.limit / check.projected if check.projected > 0.0 else float("inf")
-    else:
-        share = abs(check.projected) / check.limit if check.limit else float("inf")
-    return share if share == share else float("inf")

@@ -11,8 +11,8 @@ from voldesk.instruments.spec import Instrument, Settlement
 from voldesk.market.view import MarketView, Quote
 from voldesk.portfolio.columns import mark_of
 from voldesk.portfolio.valuation import Valuer
-from voldesk.risk.exposure import lot_units
 from voldesk.risk.limits import Code, Limits
+from voldesk.risk.lots import lot_units
 
 WARN_SHARE = 0.8
 """Utilisation of a limit from which on an approval becomes a warning."""
