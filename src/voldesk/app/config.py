@@ -78,7 +78,7 @@ class ForecastConfig(_Section):
     model: Literal["har", "garch", "naive"] = "har"
     horizon: Duration = 14 * NS_PER_DAY
     seed_prices: str = ""  # folder or file of daily prices before the first row
-    seed_symbol: str = "BTC-USD"
+    seed_symbol: str = ""  # of those prices; <underlying>-USD when left out
 
 
 class ExecutionConfig(_Section):
@@ -251,15 +251,25 @@ def parse_config(
         raise InputError(f"{where}: a number is not readable; write amounts as text, such as '10'.") from None
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """As `parse_config`, from a file."""
+def _read(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"{path}: no such configuration; see config/ for examples.") from None
     except (UnicodeDecodeError, IsADirectoryError):
         raise InputError(f"{path}: not a text file; expected YAML such as config/gamma_scalp_btc.yaml.") from None
-    return parse_config(text, path.name, overrides)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions.") from None
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file says, unchecked, with the environment substituted. Raises InputError."""
+    return _parse(_substitute(_read(path), os.environ), path.name)
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """As `parse_config`, from a file."""
+    return parse_config(_read(path), path.name, overrides)
 
 
 def dump_config(config: RunConfig) -> str:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -18,11 +19,15 @@ from voldesk.app.config import RunConfig
 from voldesk.core.arrays import FloatArray, IntArray
 from voldesk.core.errors import InputError
 from voldesk.core.ports import Feed
-from voldesk.core.units import NS_PER_DAY, NS_PER_SECOND
+from voldesk.core.units import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND
 from voldesk.forecast.realised import garman_klass
 from voldesk.instruments.table import InstrumentTable
 from voldesk.sim.synthetic_config import SyntheticConfig
 from voldesk.sim.synthetic_market import SyntheticMarket
+
+_AVERAGED_NS: Final = 30 * NS_PER_MINUTE  # Deribit's delivery price is the mean index of these
+_ENOUGH_READINGS: Final = 30
+NO_SEED: Final = "no daily prices from before the recording: the forecast waits until it has seen enough days."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class MarketSource:
     table: InstrumentTable
     feeds: list[Feed]
     seed_prices: SeedPrices | None
+    seed_days: DailyPrices | None = None  # the same days as bars, for `voldesk record`
     lacks: list[str] = field(default_factory=list)
     provenance: list[dict[str, str | int]] = field(default_factory=list)
     delivery_prices: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
@@ -64,39 +70,48 @@ def parse_instant(text: str) -> int:
     return int(moment.timestamp()) * NS_PER_SECOND
 
 
-def _seed_variance(prices: DailyPrices) -> FloatArray:
-    """Each day's variance from its bar (Garman-Klass), NaN where the source holds closes only."""
-    return garman_klass(prices.open, prices.high, prices.low, prices.close)
+def _seed(days: DailyPrices) -> SeedPrices:
+    """Each day's close and its variance from the bar (Garman-Klass), NaN where the source holds closes only."""
+    return SeedPrices(days.ts_ns + NS_PER_DAY, days.close, garman_klass(days.open, days.high, days.low, days.close))
 
 
-def _seed_from(path: Path, symbol: str, before_ns: int) -> SeedPrices:
+def _seed_symbol(config: RunConfig) -> str:
+    return config.forecast.seed_symbol or f"{config.market.underlying}-USD"
+
+
+def _read_seed(path: Path, symbol: str, before_ns: int) -> DailyPrices:
     days = read_daily(path)
     if symbol not in days:
         raise InputError(f"forecast.seed_symbol={symbol!r} is not in {path.name}; it holds {', '.join(sorted(days))}.")
-    known = days[symbol].before(before_ns)
-    return SeedPrices(known.ts_ns + NS_PER_DAY, known.close, _seed_variance(known))
+    return days[symbol].before(before_ns)
 
 
 def _find_seed(config: RunConfig, data: Path, given: Path | None) -> Path | None:
-    """The daily prices to seed from: as given, as configured, or `daily_prices` beside the recording."""
+    """The daily prices to seed from: as given, as configured, or `daily_prices` inside or beside the recording."""
     if given is not None:
         return given
     if config.forecast.seed_prices:
         return Path(config.forecast.seed_prices)
     base = data if data.is_dir() else data.parent
-    for beside in (base.parent / "daily_prices", base / "daily_prices"):
-        if beside.is_dir():
-            return beside
+    for near in (base / "daily_prices", base.parent / "daily_prices"):
+        if near.is_dir():
+            return near
     return None
 
 
 def _deliveries(recording: Recording) -> dict[str, dict[int, str]]:
-    """Interpolated delivery prices for the expiries inside the recording; the rest never settle in it."""
+    """Interpolated delivery prices for the expiries inside the recording; the rest never settle in it.
+
+    Where the recording reads the index often enough, none is given and the exchange averages as the venue does.
+    """
     found: dict[str, dict[int, str]] = {}
     for underlying, history in recording.index.items():
         prices = {}
         of_it = recording.table.underlying == recording.table.underlyings.index(underlying)
         for expiry_ns in np.unique(recording.table.expiry_ns[of_it]).tolist():
+            readings = np.searchsorted(history.ts_ns, [expiry_ns - _AVERAGED_NS, expiry_ns], side="right")
+            if readings[1] - readings[0] >= _ENOUGH_READINGS:
+                continue
             estimate = history.delivery_price(expiry_ns) if expiry_ns else None
             if estimate is not None and math.isfinite(estimate.price):
                 prices[expiry_ns] = f"{estimate.price:.2f}"
@@ -123,12 +138,14 @@ def open_market(
     seed = _find_seed(config, where, seed_prices)
     lacks = recording.describe()
     if seed is None:
-        lacks.append("no daily prices from before the recording: the forecast waits until it has seen enough days.")
+        lacks.append(NO_SEED)
+    days = _read_seed(seed, _seed_symbol(config), int(ints[0, 0])) if seed is not None else None
     return MarketSource(
         kind=recording.format,
         table=recording.table,
         feeds=[recording.feed],
-        seed_prices=_seed_from(seed, config.forecast.seed_symbol, int(ints[0, 0])) if seed is not None else None,
+        seed_prices=_seed(days) if days is not None else None,
+        seed_days=days,
         lacks=lacks,
         provenance=recording.provenance(),
         delivery_prices=_deliveries(recording),
@@ -158,16 +175,15 @@ def synthetic_settings(config: RunConfig) -> SyntheticConfig:
 
 def _synthetic(config: RunConfig) -> MarketSource:
     market = SyntheticMarket(synthetic_settings(config), config.seed)
-    seed = None
+    days = None
     if config.synthetic.history_days:
-        days = market.history(config.synthetic.history_days)
-        variance = garman_klass(days.open, days.high, days.low, days.close)
-        seed = SeedPrices(days.day_ns + NS_PER_DAY, days.close, variance)
+        days = DailyPrices(_seed_symbol(config), *market.history(config.synthetic.history_days))
     return MarketSource(
         kind="synthetic",
         table=market.table,
         feeds=[market],
-        seed_prices=seed,
+        seed_prices=_seed(days) if days is not None else None,
+        seed_days=days,
         lacks=["the market is simulated (Bates dynamics, seeded): figures say how the desk works, not what it earns."],
         start_ns=market.config.start_ns,
         end_ns=market.config.end_ns,

@@ -130,10 +130,11 @@ def _build_desk(config: RunConfig, source: MarketSource, compute: Compute, journ
             seats.add(name, registry.build(item.strategy, item.parameters), book)
     margin = margin_model(_MARGIN_MODELS[config.venue.margin_model], table)
     gate = Gate(table, ledger, orders, valuer, margin, _limits(config))
+    order_ids = OrderIds()
     executor = Executor(
         table,
         orders,
-        OrderIds(),
+        order_ids,
         ExecutionRules(
             timeout_ns=config.execution.timeout,
             retries=config.execution.retries,
@@ -154,6 +155,7 @@ def _build_desk(config: RunConfig, source: MarketSource, compute: Compute, journ
         valuer=valuer,
         orders=orders,
         executor=executor,
+        order_ids=order_ids,
         gate=gate,
         explainers={name: Explainer(ledger, name, valuer) for name in ledger.books},
         analysts=(analyst,),
@@ -182,6 +184,8 @@ def _exchange(config: RunConfig, source: MarketSource, desk: _Desk) -> Simulated
             assumed_size=Decimal(str(config.market.assumed_size)),
             margin=_MARGIN_MODELS[config.venue.margin_model],
             margin_check_ns=config.venue.margin_check,
+            # The venue nets all books: a book may close what it holds although the account is flat.
+            enforce_reduce_only=len(config.books) == 1,
         ),
         random_stream(config.seed, "exchange"),
     )

@@ -25,7 +25,7 @@ from voldesk.engine.journal import Journal, RecordKind
 from voldesk.engine.operators import Operators
 from voldesk.engine.seats import Seat, Seats
 from voldesk.engine.timers import Timers
-from voldesk.execution.executor import Executor, Worked
+from voldesk.execution.executor import Executor, OrderIds, Worked
 from voldesk.instruments.table import InstrumentTable
 from voldesk.market.two_clock import TwoClock
 from voldesk.market.view import MarketView
@@ -60,6 +60,7 @@ class DeskParts:
     valuer: Valuer
     orders: WorkingOrders
     executor: Executor
+    order_ids: OrderIds
     gate: Gate
     explainers: Mapping[str, Explainer]
     analysts: Sequence[Analyst]
@@ -294,6 +295,7 @@ class Desk:
             "ledger": parts.ledger.state(),
             "orders": parts.orders.state(),
             "executor": parts.executor.state(),
+            "order_ids": parts.order_ids.state(),
             "gate": parts.gate.state(),
             "explainers": {name: explainer.state() for name, explainer in parts.explainers.items()},
             "analysts": [analyst.state() for analyst in parts.analysts],
@@ -306,6 +308,7 @@ class Desk:
         parts.ledger.restore(state["ledger"])
         parts.orders.restore(state["orders"])
         parts.executor.restore(state["executor"])
+        parts.order_ids.restore(state["order_ids"])
         parts.gate.restore(state["gate"])
         for name, explainer in parts.explainers.items():
             explainer.restore(state["explainers"][name])

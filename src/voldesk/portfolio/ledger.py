@@ -268,9 +268,12 @@ class Ledger:
 
     def restore(self, state: State) -> None:
         self.currency = str(state["currency"])
-        self.books = {}
+        # In place: strategies hold on to their book.
+        known, self.books = self.books, {}
         for held in state["books"]:
-            book = Book(held["name"], held["numeraire"]["currency"], self._working, self._valuer)
+            book = known.get(held["name"]) or Book(
+                held["name"], held["numeraire"]["currency"], self._working, self._valuer
+            )
             book.restore(held)
             self.books[book.name] = book
         self.rates = {currency: ExactPrice(int(n), int(d)) for currency, (n, d) in state["rates"].items()}
