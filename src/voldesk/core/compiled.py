@@ -30,7 +30,8 @@ def _cache_directory() -> Path:
     return Path(base) / "kernels" / digest.hexdigest()[:20]
 
 
-def _prepare() -> None:
+def prepare() -> None:
+    """Point Numba at the cache of these sources; done once on import."""
     os.environ.setdefault("NUMBA_CACHE_DIR", str(_cache_directory()))
     # One threading layer, chosen before the first kernel: mixing layers aborts the process.
     os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
@@ -39,7 +40,7 @@ def _prepare() -> None:
     numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]
 
 
-_prepare()
+prepare()
 
 
 def compiled(function: _F) -> _F:
