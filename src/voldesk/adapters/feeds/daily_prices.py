@@ -1,4 +1,4 @@
-"""Daily prices (daily_prices) that seed forecasts before the first snapshot."""
+"""Daily prices (daily_prices) that seed forecasts before the first snapshot: read, and written beside a recording."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from voldesk.adapters.feeds.parquet_columns import floats_of, read_tables, symbols_of
 from voldesk.core.arrays import FloatArray, IntArray
@@ -15,6 +16,7 @@ from voldesk.core.errors import MarketDataError
 from voldesk.core.units import NS_PER_DAY
 
 COLUMNS: Final = ("symbol", "date", "open", "high", "low", "close")
+FILE: Final = "daily_prices.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def read_daily(path: Path) -> dict[str, DailyPrices]:
 
     Days without a positive close and repeated days are left out (the first stays). Raises MarketDataError.
     """
-    files = [path] if path.is_file() else [path / "daily_prices.parquet"] if path.is_dir() else [path]
+    files = [path] if path.is_file() else [path / FILE] if path.is_dir() else [path]
     read, _, _ = read_tables(files[0], COLUMNS)
     kind = read.schema.field("date").type
     if not pa.types.is_date(kind):
@@ -61,3 +63,15 @@ def read_daily(path: Path) -> dict[str, DailyPrices]:
             symbols[code], days[rows] * NS_PER_DAY, *(figures[name][rows] for name in COLUMNS[2:])
         )
     return out
+
+
+def write_daily(folder: Path, prices: DailyPrices) -> Path:
+    """One symbol's days as a file that `read_daily` reads back; makes the folder. Returns the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = {
+        "symbol": pa.array([prices.symbol] * prices.ts_ns.size, pa.string()),
+        "date": pa.array((prices.ts_ns // NS_PER_DAY).astype(np.int32), pa.date32()),
+        **{name: pa.array(getattr(prices, name)) for name in COLUMNS[2:]},
+    }
+    pq.write_table(pa.table(columns), folder / FILE)
+    return folder / FILE
