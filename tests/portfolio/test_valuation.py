@@ -11,7 +11,7 @@ from voldesk.core.compiled import plain
 from voldesk.core.units import NS_PER_DAY, NS_PER_YEAR
 from voldesk.instruments.spec import Instrument, Kind, Settlement, TickScheme
 from voldesk.instruments.table import InstrumentTable
-from voldesk.market.state import Field, MarketState, Stamp
+from voldesk.market.state import Field, MarketState
 from voldesk.market.view import MarketView
 from voldesk.portfolio import columns, valuation
 from voldesk.portfolio.book import Book
@@ -200,17 +200,6 @@ def test_a_book_asks_its_valuer_and_counts_collateral_only_when_told() -> None:
         book.deposit("BTC", 250_000_000)
         assert book.net_delta("BTC") == expected
         assert book.net_delta("ETH") == 0.0
-
-
-def test_the_index_is_the_median_of_those_marked_last() -> None:
-    view, valuer = desk()
-    stamps, values = view.live.stamps, view.live.values
-    stamps[:, Stamp.MARK_EVENT_NS] = 5
-    stamps[3:6, Stamp.MARK_EVENT_NS] = 9
-    values[3:6, Field.INDEX] = (61_000.0, 59_000.0, 60_500.0)
-    for kernel in (columns.latest_index, plain(columns.latest_index)):
-        assert kernel(values, stamps, valuer.columns.ints, 0) == 60_500.0
-        assert np.isnan(kernel(values, stamps, valuer.columns.ints, 1))
 
 
 def test_terms_are_packed_again_when_the_table_grows() -> None:

@@ -12,14 +12,33 @@ import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    field_validator,
+)
 
-from voldesk.app.durations import Duration
+from voldesk.core.durations import format_duration, parse_duration
 from voldesk.core.errors import InputError
 from voldesk.core.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, NS_PER_SECOND
+
+
+def _duration(value: object) -> int:
+    try:
+        return parse_duration(value)
+    except InputError as error:
+        raise ValueError(str(error).rstrip(".")) from None  # what pydantic understands
+
+
+Duration = Annotated[int, BeforeValidator(_duration), PlainSerializer(format_duration, when_used="json")]
+"""Nanoseconds, written as text; a bare number is refused because nobody can tell its unit."""
 
 
 class _Section(BaseModel):
@@ -85,6 +104,8 @@ class ExecutionConfig(_Section):
     timeout: Duration = 30 * NS_PER_SECOND
     retries: int = Field(3, ge=0, le=20)
     slippage_ticks: int = Field(2, ge=0, le=1000)
+    retry_ticks: int = Field(2, ge=0, le=1000)  # further with each retry
+    patience: Duration = Field(10 * NS_PER_SECOND, ge=1)  # until an unanswered cancel is asked for again
 
 
 class LimitConfig(_Section):
@@ -99,6 +120,8 @@ class LimitConfig(_Section):
 class RiskConfig(_Section):
     preset: Literal["btc", "us_equity", "cffex", "requirement"] = "btc"
     limits: tuple[LimitConfig, ...] = ()
+    benchmark: str = ""  # the index that portfolio deltas are weighted to
+    betas: dict[str, float] = {}  # of each underlying to it
 
 
 class EngineConfig(_Section):

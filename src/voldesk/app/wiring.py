@@ -41,6 +41,7 @@ from voldesk.portfolio.valuation import Valuer
 from voldesk.portfolio.working_orders import WorkingOrders
 from voldesk.risk.gate import Gate
 from voldesk.risk.limits import Limits, limit
+from voldesk.risk.lots import Betas
 from voldesk.risk.presets import preset
 from voldesk.sim.config import ExchangeConfig
 from voldesk.sim.exchange import SimulatedExchange
@@ -129,7 +130,8 @@ def _build_desk(config: RunConfig, source: MarketSource, compute: Compute, journ
             name = item.strategy.rpartition(":")[2]
             seats.add(name, registry.build(item.strategy, item.parameters), book)
     margin = margin_model(_MARGIN_MODELS[config.venue.margin_model], table)
-    gate = Gate(table, ledger, orders, valuer, margin, _limits(config))
+    betas = Betas(config.risk.benchmark, config.risk.betas)
+    gate = Gate(table, ledger, orders, valuer, margin, _limits(config), betas=betas)
     order_ids = OrderIds()
     executor = Executor(
         table,
@@ -138,7 +140,9 @@ def _build_desk(config: RunConfig, source: MarketSource, compute: Compute, journ
         ExecutionRules(
             timeout_ns=config.execution.timeout,
             retries=config.execution.retries,
+            patience_ns=config.execution.patience,
             slippage_ticks=config.execution.slippage_ticks,
+            retry_ticks=config.execution.retry_ticks,
         ),
     )
     forecasts = ForecastSeries(config.forecast.model)

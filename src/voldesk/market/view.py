@@ -17,6 +17,7 @@ from voldesk.core.ports import State
 from voldesk.core.units import NS_PER_YEAR
 from voldesk.instruments.spec import Kind
 from voldesk.instruments.table import InstrumentTable
+from voldesk.market.index import latest_index
 from voldesk.market.state import Field, MarketState, Stamp
 
 
@@ -81,16 +82,12 @@ class MarketView:
         return self.quote_age_ns(instrument) > self.quote_ttl_ns
 
     def index_price(self, underlying: str) -> float:
-        """The venue's index of the underlying as last seen on any of its instruments; NaN before the first."""
-        if underlying not in self.table.underlyings:
+        """The venue's index as last seen on the underlying's instruments, see `market.index`; NaN before the first."""
+        table = self.table
+        if underlying not in table.underlyings:
             return float("nan")
-        rows = np.flatnonzero(self.table.underlying == self.table.underlyings.index(underlying))
-        index = self.live.values[rows, Field.INDEX]
-        seen = np.isfinite(index)
-        if not seen.any():
-            return float("nan")
-        stamps = np.where(seen, self.live.stamps[rows, Stamp.MARK_EVENT_NS], -1)
-        return float(index[int(np.argmax(stamps))])
+        number = table.underlyings.index(underlying)
+        return float(latest_index(self.live.values, self.live.stamps, table.underlying, number))
 
     def chain(self, underlying: str) -> Chain:
         """Options not yet expired that have been seen, of one underlying."""

@@ -15,7 +15,7 @@ from voldesk.core.arrays import FloatArray, IntArray
 from voldesk.core.compiled import compiled
 from voldesk.instruments.spec import Kind, Settlement
 from voldesk.instruments.table import InstrumentTable
-from voldesk.market.state import Field, Stamp
+from voldesk.market.state import Field
 from voldesk.portfolio.numeraire import AT_PAR
 
 EXPIRY: Final = 0
@@ -37,7 +37,6 @@ _BID: Final = int(Field.BID)
 _ASK: Final = int(Field.ASK)
 _MARK: Final = int(Field.MARK)
 _INDEX: Final = int(Field.INDEX)
-_MARKED_AT: Final = int(Stamp.MARK_EVENT_NS)
 
 
 class ContractColumns:
@@ -105,39 +104,3 @@ def usd_per_settle(values: FloatArray, ints: IntArray, instrument: int) -> float
     if rule == PAR:
         return 1.0
     return float(values[instrument, _INDEX]) if rule == AT_INDEX else math.nan
-
-
-@compiled
-def latest_index(values: FloatArray, stamps: IntArray, ints: IntArray, underlying: int) -> float:
-    """Index of an underlying in USD: the median over the instruments marked last; NaN when none was.
-
-    One snapshot reads its instruments one after another, so their indices differ by a few basis points; the
-    median is what the venue's index was about then.
-    """
-    latest = np.int64(-1)
-    count = 0
-    rows = min(values.shape[0], ints.shape[0])
-    for row in range(rows):
-        if ints[row, UNDERLYING] == underlying and math.isfinite(values[row, _INDEX]):
-            stamp = stamps[row, _MARKED_AT]
-            if stamp > latest:
-                latest = stamp
-                count = 1
-            elif stamp == latest:
-                count += 1
-    if count == 0:
-        return math.nan
-    found = np.empty(count)
-    place = 0
-    for row in range(rows):
-        if (
-            ints[row, UNDERLYING] == underlying
-            and stamps[row, _MARKED_AT] == latest
-            and math.isfinite(values[row, _INDEX])
-        ):
-            found[place] = values[row, _INDEX]
-            place += 1
-    if count == 1:
-        return float(found[0])
-    found.sort()
-    return float(found[(count - 1) // 2])  # the lower of two middles: a price that was really published

@@ -22,7 +22,7 @@ from voldesk.instruments.table import InstrumentTable
 from voldesk.market.view import MarketView
 from voldesk.portfolio.account import TERMS
 from voldesk.portfolio.book import Book, NetDelta, WorkingLots
-from voldesk.portfolio.columns import ContractColumns, latest_index, mark_of
+from voldesk.portfolio.columns import mark_of
 from voldesk.portfolio.numeraire import AT_PAR, convert
 from voldesk.portfolio.position import ExactPrice, Worth, exact_price
 
@@ -73,7 +73,6 @@ class Ledger:
         self._working = working
         self._valuer = valuer
         self._schedules = schedules
-        self._columns = ContractColumns(table)
         self._worths: list[Worth] = []
         self._marks: dict[int, tuple[float, ExactPrice]] = {}
         self._at_cost: dict[int, bool] = {}
@@ -245,14 +244,13 @@ class Ledger:
             self._at_cost[instrument] = False
 
     def _refresh_rates(self, view: MarketView) -> None:
-        table, live = self.table, view.live
+        table = self.table
         currencies = {currency: True for book in self.books.values() for currency in book.accounts}
         currencies[self.currency] = True
         for currency in currencies:
             if currency in AT_PAR or currency not in table.underlyings:
                 continue
-            underlying = table.underlyings.index(currency)
-            index = float(latest_index(live.values, live.stamps, self._columns.ints, underlying))
+            index = view.index_price(currency)
             if index > 0.0:
                 self.rates[currency] = exact_price(index)
 

@@ -7,27 +7,15 @@ the ending (`min_holding: 6h`). An unknown key names the nearest known one.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
+from voldesk.core.durations import parse_duration
 from voldesk.core.errors import InputError
-from voldesk.core.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, NS_PER_SECOND
 
 _P = TypeVar("_P", bound=msgspec.Struct)
-
-_UNITS: Final = {
-    "ms": NS_PER_MS,
-    "s": NS_PER_SECOND,
-    "m": NS_PER_MINUTE,
-    "h": NS_PER_HOUR,
-    "d": NS_PER_DAY,
-    "w": 7 * NS_PER_DAY,
-}
-_DURATION: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
 
 
 def _field(strategy: str, key: str, known: tuple[str, ...]) -> str:
@@ -44,11 +32,10 @@ def _field(strategy: str, key: str, known: tuple[str, ...]) -> str:
 def _value(strategy: str, field: str, value: Any) -> Any:
     if not field.endswith("_ns") or not isinstance(value, str):
         return value
-    match = _DURATION.fullmatch(value)
-    if match is None:
-        key = field.removesuffix("_ns")
-        raise InputError(f"strategy {strategy}: {key}={value!r} is not a duration; write 30s, 5m, 6h or 14d.")
-    return int(Decimal(match.group(1)) * _UNITS[match.group(2)])
+    try:
+        return parse_duration(value)
+    except InputError as error:
+        raise InputError(f"strategy {strategy}: {field.removesuffix('_ns')}={error}") from None
 
 
 def read_params(kind: type[_P], strategy: str, given: Mapping[str, Any]) -> _P:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from voldesk.app.config import RunConfig, load_config, parse_config
-from voldesk.app.durations import parse_duration
 from voldesk.app.paper import PaperDesk, live, open_paper, resume_paper, stop_time
 from voldesk.app.run import finish, new_folder
 from voldesk.app.sources import open_market
 from voldesk.app.wiring import Wired
+from voldesk.core.durations import parse_duration
 from voldesk.core.errors import InputError
 from voldesk.core.money import to_text
 
@@ -69,8 +69,8 @@ def _check_speed(speed: float) -> None:
 def _duration(text: str) -> int:
     try:
         return parse_duration(text) if text else 0
-    except ValueError as error:
-        raise InputError(f"--for: {error}.") from None
+    except InputError as error:
+        raise InputError(f"--for: {error}") from None
 
 
 def _run(desk: PaperDesk, speed: float, for_ns: int, as_json: bool) -> None:
