@@ -54,7 +54,6 @@ def warm() -> list[tuple[str, Callable[[], object]]]:
         ("net delta", lambda: valuer.net_delta(held, "BTC")),
         ("position risk", lambda: valuer.risk(ids, lots)),
         ("scenario revaluation", lambda: revalue(valuer, ids, lots, ScenarioGrid())),
-        ("index of an underlying", lambda: valuer.view.index_price(valuer.view.table.underlyings[0])),
         ("explain options", lambda: explain_option(100.0, 100.0, 0.1, 0.5, True, True, 1.0, 0.01, 0.001, 1.0, terms)),
         ("explain futures", lambda: explain_linear(100.0, 101.0, 1.0, True, terms)),
         ("smile factors", lambda: fit_smile(live.values, columns.ints, columns.floats, ids, 0)),
