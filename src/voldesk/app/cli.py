@@ -205,9 +205,32 @@ def status(
 def main() -> None:
     """Entry point: a user's mistake is one line on standard error and exit code 2."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except VoldeskError as error:
-        print(f"voldesk: {error}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(str(error))
+    except typer.TyperException as error:
+        _refuse_usage(error)
+    except OSError as error:
+        # What no reader or writer expected of the machine: a full disk, a folder without permission.
+        _refuse(f"{error.filename or 'input or output'}: {error.strerror or error}; mend it and run again.")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _refuse(line: str) -> None:
+    print(f"voldesk: {' '.join(line.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _refuse_usage(error: typer.TyperException) -> None:
+    """A command line that cannot be read: the value, what is wrong with it, and where help is."""
+    from pydantic import ValidationError
+
+    message = error.format_message().rstrip(".")
+    if not message.strip():
+        sys.exit(2)  # no words at all: the help has been printed instead
+    if isinstance(error.__cause__, ValidationError):
+        found = error.__cause__.errors()[0]
+        message = f"{message.partition(': ')[0]}: {found['input']!r}; {found['msg'].partition(',')[0]}"
+    context = getattr(error, "ctx", None)
+    _refuse(f"{message}; see {context.command_path if context is not None else 'voldesk'} --help.")
