@@ -10,7 +10,7 @@ from voldesk.portfolio.warm import warm
 
 def test_each_thunk_runs_and_leaves_its_kernel_compiled() -> None:
     names = [name for name, thunk in warm() if thunk() is not False]
-    assert len(set(names)) == len(names) == 7
+    assert len(set(names)) == len(names) == 6
     kernels = [
         columns.latest_index, explain.explain_linear, explain.explain_option, factors.fit_smile,
         scenario.revalue_kernel, valuation._risk, valuation.net_delta_of,
