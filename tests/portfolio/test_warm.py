@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from voldesk.portfolio import columns, explain, factors, scenario, valuation
+from voldesk.portfolio import explain, factors, scenario, valuation
 from voldesk.portfolio.warm import warm
 
 
@@ -12,7 +12,7 @@ def test_each_thunk_runs_and_leaves_its_kernel_compiled() -> None:
     names = [name for name, thunk in warm() if thunk() is not False]
     assert len(set(names)) == len(names) == 6
     kernels = [
-        columns.latest_index, explain.explain_linear, explain.explain_option, factors.fit_smile,
+        explain.explain_linear, explain.explain_option, factors.fit_smile,
         scenario.revalue_kernel, valuation._risk, valuation.net_delta_of,
     ]  # fmt: skip
     assert [kernel for kernel in kernels if not kernel.signatures] == []  # type: ignore[attr-defined]
