@@ -15,10 +15,10 @@ from voldesk.adapters.feeds.daily_prices import write_daily
 from voldesk.adapters.recording.blocks_file import BlockWriter
 from voldesk.adapters.recording.vendor import VendorMapping, import_vendor
 from voldesk.app.config import load_config, read_yaml
-from voldesk.app.durations import parse_duration
 from voldesk.app.run import new_folder
 from voldesk.app.sources import NO_SEED, MarketSource, open_market
 from voldesk.core.blocks import Block, IntColumn, RowFlag
+from voldesk.core.durations import parse_duration
 from voldesk.core.errors import InputError, MarketDataError
 
 SEED_FOLDER: Final = "daily_prices"
@@ -45,8 +45,8 @@ class _Tally:
 def _for_ns(text: str) -> int:
     try:
         span = parse_duration(text)
-    except ValueError as error:
-        raise InputError(f"--for: {error}.") from None
+    except InputError as error:
+        raise InputError(f"--for: {error}") from None
     if span == 0:
         raise InputError(f"--for {text}: nothing would be recorded; expected a duration above 0, such as 3d.")
     return span
@@ -150,8 +150,8 @@ def read_mapping(path: Path) -> VendorMapping:
     if "snapshot_gap" in values:
         try:
             values["snapshot_gap_ns"] = parse_duration(values.pop("snapshot_gap"))
-        except ValueError as error:
-            raise InputError(f"{path.name}: snapshot_gap: {error}.") from None
+        except InputError as error:
+            raise InputError(f"{path.name}: snapshot_gap: {error}") from None
     try:
         return msgspec.convert(values, VendorMapping)
     except msgspec.ValidationError as error:
