@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from voldesk.core.compiled import plain
+from voldesk.core.errors import InputError
+from voldesk.core.events import SurfaceFitted
+from voldesk.core.units import NS_PER_DAY, NS_PER_YEAR
+from voldesk.pricing import black
+from voldesk.surface import chain_kernels, fit_kernels
+from voldesk.surface import fit as fit_module
+from voldesk.surface.fit import ChainQuotes, FitOptions, Surface, fit_surface
+from voldesk.surface.svi import SviRaw, total_variance
+from voldesk.surface.warm import example_quotes
+
+DATA = Path(__file__).resolve().parents[2] / "../shared/data"
+NONE = np.empty(0)
+FREE = np.zeros(3)
+
+
+def chain(slices: dict[int, SviRaw], half_spread: float = 0.005, coin: bool = False, forward: float = 50_000.0):
+    """Quotes around given slices, in vol +- half_spread, 21 strikes an expiry."""
+    k = np.linspace(-0.5, 0.5, 21)
+    expiry = np.repeat([days * NS_PER_DAY for days in slices], 2 * k.size)
+    tau = expiry / NS_PER_YEAR
+    strike = np.tile(forward * np.exp(k), 2 * len(slices))
+    is_call = np.tile(np.repeat([True, False], k.size), len(slices))
+    sigma = np.concatenate(
+        [np.tile(np.sqrt(total_variance(k, p) / (days * NS_PER_DAY / NS_PER_YEAR)), 2) for days, p in slices.items()]
+    )
+    unit = forward if coin else 1.0
+    bid = black.price(forward, strike, tau, sigma - half_spread, 1.0, is_call) / unit
+    ask = black.price(forward, strike, tau, sigma + half_spread, 1.0, is_call) / unit
+    return ChainQuotes(expiry, tau, strike, is_call, bid, ask, 0.5 * (bid + ask), np.full(tau.shape, forward), coin)
+
+
+SLICES = {
+    14: SviRaw(0.002, 0.05, -0.2, 0.01, 0.12),
+    90: SviRaw(0.015, 0.10, -0.3, 0.02, 0.30),
+}
+
+
+@pytest.mark.parametrize("coin", [False, True])
+def test_quotes_made_from_slices_give_the_slices_back(coin: bool) -> None:
+    surface = fit_surface(chain(SLICES, coin=coin), 0, "BTC")
+    k = np.linspace(-0.5, 0.5, 101)
+    for fit, (days, made) in zip(surface.slices, SLICES.items(), strict=True):
+        assert fit.status == "ok"
+        assert fit.inside_share == 1.0
+        assert fit.worst_miss == 0.0
+        assert fit.quotes == 21
+        assert fit.forward == 50_000.0
+        tau = days * NS_PER_DAY / NS_PER_YEAR
+        found = np.sqrt(surface.total_variance(k, tau) / tau)
+        assert np.max(np.abs(found - np.sqrt(total_variance(k, made) / tau))) < 5e-4
+
+
+def test_the_order_of_the_rows_does_not_matter() -> None:
+    quotes = chain(SLICES)
+    order = np.random.default_rng(3).permutation(quotes.strike.size)
+    shuffled = ChainQuotes(*(c[order] if isinstance(c, np.ndarray) else c for c in quotes))
+    first, second = fit_surface(quotes, 0, "BTC").to_event(), fit_surface(shuffled, 0, "BTC").to_event()
+    assert msgspec.msgpack.encode(first) == msgspec.msgpack.encode(second)
+
+
+def test_one_stale_quote_does_not_bend_the_slice() -> None:
+    quotes = chain(SLICES)
+    struck = np.flatnonzero(quotes.strike == quotes.strike[12])[0]
+    for column in (quotes.bid, quotes.ask):
+        column[struck] *= 1.4
+    surface = fit_surface(quotes, 0, "BTC")
+    assert surface.slices[0].inside_share == pytest.approx(20 / 21)
+    assert surface.slices[0].worst_miss > 0.01
+    tau = 14 * NS_PER_DAY / NS_PER_YEAR
+    k = np.linspace(-0.4, 0.4, 41)
+    miss = np.sqrt(surface.total_variance(k, tau) / tau) - np.sqrt(total_variance(k, SLICES[14]) / tau)
+    assert np.max(np.abs(miss)) < 0.005
+
+
+def test_an_ask_alone_holds_the_slice_below_it_and_is_not_counted() -> None:
+    quotes = chain(SLICES)
+    quotes.bid[:3] = np.nan  # in-the-money calls: not used at all
+    quotes.bid[18:21] = np.nan
+    fit = fit_surface(quotes, 0, "BTC").slices[0]
+    assert fit.quotes == 18
+    assert fit.status == "ok"
+
+
+def test_too_few_quotes_give_nan_and_a_status() -> None:
+    quotes = chain(SLICES)
+    first = quotes.expiry_ns == quotes.expiry_ns[0]
+    rows = np.flatnonzero(first)
+    quotes.bid[rows[4:]] = np.nan
+    surface = fit_surface(quotes, 0, "BTC")
+    assert [s.status for s in surface.slices] == ["few_quotes", "ok"]
+    assert np.isnan(surface.slices[0].a)
+    assert len(surface.usable) == 1
+    with pytest.raises(InputError, match="few_quotes"):
+        surface.smile(int(quotes.expiry_ns[0]))
+
+
+def test_no_quotes_give_an_empty_surface() -> None:
+    quotes = ChainQuotes(*(c[:0] if isinstance(c, np.ndarray) else c for c in chain(SLICES)))
+    surface = fit_surface(quotes, 0, "BTC")
+    assert surface.slices == ()
+    assert np.isnan(surface.atm_iv(0.1))
+    assert surface.check_arbitrage().free
+
+
+def test_expired_crossed_and_unusable_rows_are_left_out() -> None:
+    quotes = chain(SLICES)
+    quotes.forward[0] = np.nan
+    quotes.bid[30] = quotes.ask[30] * 1.1
+    assert fit_surface(quotes, 0, "BTC").slices[0].status == "ok"
+    late = 20 * NS_PER_DAY
+    aged = quotes._replace(tau=(quotes.expiry_ns - late) / NS_PER_YEAR)
+    assert [s.expiry_ns for s in fit_surface(aged, late, "BTC").slices] == [90 * NS_PER_DAY]
+
+
+def test_columns_that_disagree_are_refused() -> None:
+    quotes = chain(SLICES)
+    with pytest.raises(InputError, match="tau"):
+        fit_surface(quotes, NS_PER_DAY, "BTC")
+    with pytest.raises(InputError, match="shape"):
+        fit_surface(quotes._replace(bid=quotes.bid[1:]), 0, "BTC")
+    with pytest.raises(InputError, match="max_steps"):
+        FitOptions(max_steps=0)
+
+
+def test_a_butterfly_in_the_quotes_is_named_without_repair_and_gone_with_it() -> None:
+    vogt = {365: SviRaw(-0.0410, 0.1331, 0.3060, 0.3586, 0.4153)}
+    quotes = chain(vogt, half_spread=0.002)
+    loose = fit_surface(quotes._replace(strike=quotes.strike), 0, "X", FitOptions(repair=False))
+    assert loose.slices[0].status == "butterfly"
+    repaired = fit_surface(quotes, 0, "X")
+    assert repaired.slices[0].status == "ok"
+    assert repaired.check_arbitrage().free
+    # Gatheral & Jacquier (2014), sec. 5.1: the nearest clean slice is close to Vogt's.
+    assert repaired.slices[0].inside_share > 0.9
+
+
+def test_crossing_expiries_are_named_without_repair_and_parted_with_it() -> None:
+    crossing = {30: SviRaw(0.02, 0.1, -0.3, 0.0, 0.2), 60: SviRaw(0.018, 0.1, -0.3, 0.0, 0.2)}
+    quotes = chain(crossing, half_spread=0.02)
+    loose = fit_surface(quotes, 0, "X", FitOptions(repair=False))
+    assert [s.status for s in loose.slices] == ["calendar", "ok"]
+    parted = fit_surface(quotes, 0, "X")
+    assert [s.status for s in parted.slices] == ["ok", "ok"]
+    assert parted.check_arbitrage().free
+    assert min(s.inside_share for s in parted.slices) > 0.8
+
+
+def test_jacobian_of_the_penalised_loss_is_its_derivative() -> None:
+    """The gradient that Levenberg-Marquardt steps on, against central differences, with both penalties active."""
+    options = FitOptions().row()
+    bands = fit_module._bands(chain({365: SviRaw(-0.0410, 0.1331, 0.3060, 0.3586, 0.4153)}, 0.002), 0, options)
+    assert bands.points.shape == (21, 6)
+    grid = chain_kernels.constraint_grid(bands.points, bands.points)
+    limits = np.array([0.05, 10.0, 100.0])
+    p = np.array([-0.03, 0.14, 0.25, 0.3, 0.40])
+    lower, upper = p * np.array([1.0, 1.02, 1.0, 1.0, 1.05]), p * np.array([1.0, 0.99, 1.0, 1.0, 0.99])
+
+    def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
+        normal, force = np.zeros((5, 5)), np.zeros(5)
+        total = fit_kernels._quote_terms(at, bands.points, 1.0, 1.0, normal, force)
+        return total + fit_kernels._arbitrage_terms(at, lower, upper, grid, limits, normal, force), force
+
+    _, force = loss(p)
+    for i in range(5):
+        step = np.zeros(5)
+        step[i] = 1e-7
+        slope = (loss(p + step)[0] - loss(p - step)[0]) / 2e-7
+        assert force[i] == pytest.approx(slope, rel=2e-4, abs=1e-3 * np.max(np.abs(force))), i
+
+
+def test_compiled_and_plain_kernels_agree() -> None:
+    quotes = example_quotes()
+    options = FitOptions().row()
+    bands = fit_module._bands(quotes, 0, options)
+    results = []
+    for kernel in (chain_kernels.fit_chain, plain(chain_kernels.fit_chain)):
+        params, status, reports = np.empty((2, 5)), np.empty(2, np.int64), np.empty((2, chain_kernels.REPORT_WIDTH))
+        kernel(bands.points, bands.offsets, bands.tau, options, params, status, reports)
+        results.append((params, status, reports))
+    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-7)
+    assert results[0][1].tolist() == results[1][1].tolist()
+    np.testing.assert_allclose(results[0][2], results[1][2], rtol=1e-7)
+    rows = bands.points[bands.offsets[0] : bands.offsets[1]]
+    fast, slow = np.empty(5), np.empty(5)
+    assert chain_kernels.start(rows, bands.tau[0], fast)
+    assert plain(chain_kernels.start)(rows, bands.tau[0], slow)
+    np.testing.assert_allclose(fast, slow, rtol=1e-9)
+    arguments = (rows, bands.tau[0], NONE, NONE, NONE, FREE, options)
+    assert fit_kernels.refine(fast, *arguments) == pytest.approx(plain(fit_kernels.refine)(slow, *arguments), rel=1e-6)
+    np.testing.assert_allclose(fast, slow, rtol=1e-6)
+    for e in (-3.0, -0.5, 0.2, 1.5):
+        assert fit_kernels.loss_terms(e, 0.05, 1.0) == pytest.approx(plain(fit_kernels.loss_terms)(e, 0.05, 1.0))
+    gathered = []
+    for kernel in (fit_kernels.gather, plain(fit_kernels.gather)):
+        points, offsets, centre = np.zeros((4, 6)), np.zeros(2, np.int64), np.empty(1)
+        kernel(
+            np.full(4, 100.0),
+            np.array([90.0, 95.0, 105.0, 110.0]),
+            np.array([True, True, False, True]),
+            np.array([0.4, 0.0, 0.4, 0.4]),
+            np.array([0.5, 0.5, 0.5, 0.5]),
+            np.array([0, 4]),
+            options,
+            points,
+            offsets,
+            centre,
+        )
+        gathered.append((points.tolist(), offsets.tolist(), centre.tolist()))
+    assert gathered[0] == gathered[1]
+    assert gathered[0][1] == [0, 3]
+
+
+def recorded(path: Path, every: int):
+    """Snapshots of a recorded chain file, as (asof_ns, quotes)."""
+    table = pq.read_table(path)
+    ts = table["ts"].cast("int64").to_numpy() * 1_000_000
+    expiry = table["expiry"].cast("int64").to_numpy() * 1_000_000
+    number = {
+        name: table[name].to_numpy() for name in ("strike", "bid_price", "ask_price", "mark_price", "underlying_price")
+    }
+    is_call = table["option_type"].to_numpy() == "C"
+    for asof in np.unique(ts)[::every].tolist():
+        rows = np.flatnonzero(ts == asof)
+        yield (
+            asof,
+            ChainQuotes(
+                expiry[rows],
+                (expiry[rows] - asof) / NS_PER_YEAR,
+                number["strike"][rows],
+                is_call[rows],
+                number["bid_price"][rows],
+                number["ask_price"][rows],
+                number["mark_price"][rows],
+                number["underlying_price"][rows],
+                True,
+            ),
+        )
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("file", "every"),
+    [("deribit_chain_6h/btc_2026-02.parquet", 9), ("deribit_chain_6h/btc_2026-05.parquet", 9)],
+)
+def test_recorded_chains_fit_inside_bid_ask_without_any_arbitrage(file: str, every: int, capsys) -> None:
+    path = DATA / file
+    if not path.exists():
+        pytest.skip(f"{file} is not beside the checkout")
+    inside = quotes = 0.0
+    worst = 0.0
+    statuses: dict[str, int] = {}
+    for asof, chain_quotes in recorded(path, every):
+        surface = fit_surface(chain_quotes, asof, "BTC")
+        report = surface.check_arbitrage()
+        assert report.free, report.violations
+        assert min(g for g, _ in report.least_g) > 0.0
+        assert min(gap for gap, _ in report.least_gap) >= 0.0
+        for fit in surface.slices:
+            statuses[fit.status] = statuses.get(fit.status, 0) + 1
+            if fit.status == "ok":
+                inside += fit.inside_share * fit.quotes
+                quotes += fit.quotes
+                worst = max(worst, fit.worst_miss)
+        assert Surface.from_event(
+            msgspec.msgpack.decode(msgspec.msgpack.encode(surface.to_event()), type=SurfaceFitted)
+        )
+    with capsys.disabled():
+        print(f"\n{file}: {inside / quotes:.4f} of {quotes:.0f} inside bid-ask, worst miss {worst:.3f}, {statuses}")
+    assert inside / quotes > 0.88
+    assert statuses.get("not_converged", 0) <= 0.02 * sum(statuses.values())
