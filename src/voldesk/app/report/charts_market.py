@@ -18,6 +18,7 @@ from voldesk.app.report.style import (
     UP,
     base,
     figure,
+    instant,
     minute,
     plain,
     thin,
@@ -93,7 +94,7 @@ def _hover(fill: Fill, size: float, underlying: str) -> str:
 def _stand(made: Any, trips: Sequence[RoundTrip], last_ns: int) -> None:
     """Shade when vega was held and draw the strike; legend entries by proxy."""
     for trip in trips[-_MOST_SHAPES:]:
-        start, end = times(np.array([trip.opened_ns, trip.closed_ns or last_ns], np.int64))
+        start, end = instant(trip.opened_ns), instant(trip.closed_ns or last_ns)
         colour = UP if trip.is_long else DOWN
         made.add_shape(
             type="rect", xref="x", yref="paper", x0=start, x1=end, y0=0, y1=1,

@@ -18,6 +18,7 @@ from voldesk.app.report.style import (
     UP,
     base,
     figure,
+    in_order,
     money,
     term_name,
     thin,
@@ -67,9 +68,10 @@ def equity_chart(tables: RunTables, curve: EquityCurve) -> Any:
 
 def waterfall_chart(totals: Mapping[str, float], currency: str) -> Any:
     """Term after term from nothing to the net."""
+    totals = {name: value for name, value in in_order(totals).items() if value}
     names = list(totals)
     net = sum(totals.values())
-    made = figure(340, hovermode="x", showlegend=False)
+    made = figure(360, hovermode="x", showlegend=False, uniformtext={"minsize": 10, "mode": "show"})
     made.add_trace(
         go.Waterfall(
             x=[*(term_name(name) for name in names), "net"],
@@ -110,7 +112,7 @@ def explain_by_day_chart(explain: ExplainTables) -> Any:
 
 def cumulative_explain_chart(explain: ExplainTables) -> Any:
     """Each term added up over time: which Greek paid, and which was paid for."""
-    made = figure(340)
+    made = figure(500)
     for name, values in explain.own_iv.items():
         if np.any(values):
             made.add_trace(

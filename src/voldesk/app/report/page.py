@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from voldesk.app.report import charts_market, charts_money, rows
 from voldesk.app.report.explained import ExplainTables, explain_tables
-from voldesk.app.report.style import as_html, library
+from voldesk.app.report.style import as_html, library, money
 from voldesk.app.report.tiles import tiles
 from voldesk.app.round_trips import RoundTrip, round_trips
 from voldesk.app.run_figures import equity_curve
@@ -76,6 +76,7 @@ def _context(
         "summary": summary,
         "period": rows.period(tables),
         "tiles": tiles(summary, marks[-1].index if marks else float("nan")),
+        "translation": money(float(summary["translation"]), "USD") if summary["translation"] is not None else "–",
         "forecast_record": charts_market.forecast_record(vols),
         "trips": rows.trip_table(trips, len(tables.books) > 1),
         "costs": rows.cost_table(summary, explain),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from voldesk.app.report.explained import ExplainTables
-from voldesk.app.report.style import day, minute, money, percent, plain, term_name, units
+from voldesk.app.report.style import day, in_order, minute, money, percent, plain, term_name, units
 from voldesk.app.round_trips import RoundTrip
 from voldesk.app.run_tables import RunTables
 from voldesk.core.units import VOL_POINTS_PER_UNIT
@@ -58,7 +58,9 @@ def trip_table(trips: Sequence[RoundTrip], several_books: bool) -> Table:
 
 def _break_even(trip: RoundTrip) -> str:
     vol = trip.break_even_vol
-    return "any" if vol == 0.0 else percent(vol)
+    if vol == 0.0:
+        return "any" if trip.gamma.gained > 0.0 else "none"
+    return percent(vol)
 
 
 def cost_table(summary: Mapping[str, Any], explain: ExplainTables) -> Table:
@@ -88,8 +90,7 @@ def cost_table(summary: Mapping[str, Any], explain: ExplainTables) -> Table:
 def explain_table(explain: ExplainTables) -> Table:
     """Both views side by side; vega of the one is level + skew + curvature + roll of the other."""
     currency = explain.currency
-    names = list(dict.fromkeys([*explain.totals, *explain.factor_totals]))
-    names.sort(key=lambda name: name == "unexplained")
+    names = list(in_order(explain.totals | explain.factor_totals))
     rows = [
         [term_name(name), *(money(view.get(name), currency) for view in (explain.totals, explain.factor_totals))]
         for name in names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -50,8 +51,18 @@ MOST_POINTS: Final = 4000
 """Per line: a longer series is drawn at every n-th mark."""
 
 
+def in_order(totals: Mapping[str, float]) -> dict[str, float]:
+    """Terms as they are read: Greeks, with vega's parts in its place, then flows, then what is left."""
+    return {name: totals[name] for name in TERM_COLOURS if name in totals}
+
+
 def term_name(term: str) -> str:
     return TERM_NAMES.get(term, term)
+
+
+def instant(ts_ns: int) -> str:
+    """For shapes, which take text."""
+    return str(np.datetime64(ts_ns, "ns").astype("datetime64[ms]"))
 
 
 def times(ts_ns: IntArray) -> Any:
@@ -71,7 +82,8 @@ def figure(height: int, **layout: Any) -> Any:
 def base(made: Any, height: int, **layout: Any) -> Any:
     made.update_layout(
         height=height,
-        margin={"l": 62, "r": 18, "t": 34, "b": 34},
+        modebar={"orientation": "v"},
+        margin={"l": 62, "r": 34, "t": 34, "b": 34},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, -apple-system, Segoe UI, sans-serif", "size": 12, "color": "#7a818c"},
@@ -93,7 +105,20 @@ def as_html(made: Any, name: str) -> str:
         full_html=False,
         include_plotlyjs=False,
         div_id=name,
-        config={"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]},
+        config={
+            "displaylogo": False,
+            "displayModeBar": "hover",
+            "responsive": True,
+            "plotlyServerURL": "",
+            "modeBarButtonsToRemove": [
+                "sendChartToCloud",
+                "select2d",
+                "lasso2d",
+                "zoomIn2d",
+                "zoomOut2d",
+                "autoScale2d",
+            ],
+        },
     )
     return text
 
@@ -109,8 +134,7 @@ def money(value: float | None, currency: str, sign: bool = True) -> str:
     if value is None or not math.isfinite(value):
         return "–"
     places = 4 if currency in COINS else (0 if abs(value) >= 1000 else 2)
-    text = f"{value:+,.{places}f}" if sign else f"{value:,.{places}f}"
-    return text.replace("-", "−")
+    return plain(value, places, sign)
 
 
 def units(value: int | None, currency: str) -> str:
@@ -120,6 +144,8 @@ def units(value: int | None, currency: str) -> str:
 def plain(value: float | None, places: int = 2, sign: bool = False) -> str:
     if value is None or not math.isfinite(value):
         return "–"
+    if round(value, places) == 0.0:
+        return f"{0.0:.{places}f}"
     text = f"{value:+,.{places}f}" if sign else f"{value:,.{places}f}"
     return text.replace("-", "−")
 
