@@ -24,7 +24,7 @@ def _cache_directory() -> Path:
     digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
     for source in sorted(root.rglob("*.py")):
         text = source.read_bytes()
-        if b"@compiled" in text or b"@fused" in text or b"@inlined" in text:
+        if b"@compiled" in text:
             digest.update(source.relative_to(root).as_posix().encode() + b"\0" + text)
     base = os.environ.get("VOLDESK_CACHE") or str(Path.home() / ".cache" / "voldesk")
     return Path(base) / "kernels" / digest.hexdigest()[:20]
@@ -48,20 +48,6 @@ def compiled(function: _F) -> _F:
     import numba
 
     return cast(_F, numba.njit(cache=True, error_model="numpy")(function))
-
-
-def fused(function: _F) -> _F:
-    """As `compiled`, allowing fused multiply-add: for arithmetic kernels whose tests state the tolerance."""
-    import numba
-
-    return cast(_F, numba.njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})(function))
-
-
-def inlined(function: _F) -> _F:
-    """As `compiled`, always inlined into the calling kernel: for small scalar steps."""
-    import numba
-
-    return cast(_F, numba.njit(cache=True, error_model="numpy", inline="always")(function))
 
 
 def plain(function: _F) -> _F:

@@ -19,6 +19,7 @@ _UNITS: Final = {
     "d": NS_PER_DAY,
     "w": 7 * NS_PER_DAY,
 }
+_LONGEST_NS: Final = 36_525 * NS_PER_DAY
 _PATTERN: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(ns|us|ms|s|m|h|d|w)\s*")
 
 
@@ -33,7 +34,10 @@ def parse_duration(value: object) -> int:
         raise InputError(
             f"{value!r} is not a duration; expected a number with a unit, such as 250ms, 30s, 5m, 6h, 14d."
         )
-    return int(Decimal(match.group(1)) * _UNITS[match.group(2)])
+    ns = int(Decimal(match.group(1)) * _UNITS[match.group(2)])
+    if ns >= _LONGEST_NS:
+        raise InputError(f"{value!r} is longer than a century; expected a duration that a run can last.")
+    return ns
 
 
 def format_duration(ns: int) -> str:

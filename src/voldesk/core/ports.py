@@ -1,4 +1,4 @@
-"""The five places where the desk touches something it does not own. Adapters and the simulator implement them."""
+"""The places where the desk touches something it does not own. Adapters and the simulator implement them."""
 
 from __future__ import annotations
 
@@ -58,8 +58,3 @@ class Compute(Stateful, Protocol):
 
     def collect(self, now_ns: int) -> Sequence[ComputeResult]: ...
 
-
-class Notifier(Protocol):
-    """Tells people: one line and a severity."""
-
-    def notify(self, severity: str, code: str, text: str, ts_ns: int) -> None: ...
