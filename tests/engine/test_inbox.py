@@ -138,8 +138,6 @@ def test_the_pass_equals_a_sort_and_apply_reference() -> None:
 def test_the_compiled_pass_and_its_plain_twin_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = _stream(0, 11), _stream(1, 12)
     compiled = _drive([ListFeed(a, [9]), ListFeed(b, [])])
-    monkeypatch.setattr(two_clock, "apply_row", plain(two_clock.apply_row))
-    monkeypatch.setattr(two_clock, "_touches", plain(two_clock._touches))
     monkeypatch.setattr(two_clock, "two_clock_pass", plain(two_clock.two_clock_pass))
     assert _drive([ListFeed(a, [9]), ListFeed(b, [])]) == compiled
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,12 +24,21 @@ _EVENT = IntColumn.TS_EVENT_NS
 _RECV = IntColumn.TS_RECV_NS
 
 
+class _Rows(NamedTuple):
+    """A run of rows of one source, columns as in a Block but not necessarily in memory of their own."""
+
+    source: int
+    ints: IntArray
+    floats: FloatArray
+
+
 class _Source:
-    """One feed and the blocks taken from it that lie beyond the frontier."""
+    """One feed and the blocks taken from it that lie beyond the frontier; `taken` rows of the first one do not."""
 
     def __init__(self, feed: Feed) -> None:
         self.feed = feed
         self.pending: deque[Block] = deque()
+        self.taken = 0
         self.ended = False
         self.last_event_ns = 0
         self.last_recv_ns = 0
@@ -59,21 +69,24 @@ class _Source:
         self.pending.append(block)
         return block
 
-    def release(self, before_ns: int) -> list[Block]:
-        """Rows whose event time lies before the frontier, taken out of the pending blocks."""
+    def release(self, before_ns: int) -> list[_Rows]:
+        """Rows whose event time lies before the frontier, as views of the pending blocks."""
         out = []
         while self.pending:
-            block = self.pending[0]
-            count = int(np.searchsorted(block.ints[_EVENT], before_ns, side="left"))
-            if count == 0:
+            block, start = self.pending[0], self.taken
+            stop = int(np.searchsorted(block.ints[_EVENT], before_ns, side="left"))
+            if stop > start:
+                out.append(_Rows(block.source, block.ints[:, start:stop], block.floats[:, start:stop]))
+            if stop < len(block):
+                self.taken = max(start, stop)
                 break
             self.pending.popleft()
-            if count < len(block):
-                out.append(block.cut(0, count))
-                self.pending.appendleft(block.cut(count, len(block)))
-                break
-            out.append(block)
+            self.taken = 0
         return out
+
+    def waiting(self) -> list[Block]:
+        """What is pending, each row once."""
+        return [block.cut(self.taken if place == 0 else 0, len(block)) for place, block in enumerate(self.pending)]
 
 
 class Inbox:
@@ -122,40 +135,38 @@ class Inbox:
         if fresh:
             self._load(fresh)
 
-    def _load(self, fresh: list[Block]) -> None:
+    def _load(self, fresh: list[_Rows]) -> None:
         clock = self._clock
         done = clock.desk_rows
+        kept = self._ints.shape[1] - done
         # The venue is never behind the desk: of the rows the desk still waits for it may have seen some.
         order = self._ints[VENUE_ORDER, : clock.venue_rows]
         kept_seen = order[order >= done] - done
-        parts_i = [self._ints[:, done:]]
-        parts_f = [self._floats[:, done:]]
-        for block in fresh:
-            ints = np.empty((WINDOW_INTS, len(block)), np.int64)
-            ints[:INT_WIDTH] = block.ints
-            ints[SOURCE] = block.source
-            parts_i.append(ints)
-            width = block.floats.shape[0]
-            if width < TICKER_WIDTH:
-                wide = np.full((TICKER_WIDTH, len(block)), np.nan)
-                wide[:width] = block.floats
-                parts_f.append(wide)
-            else:
-                parts_f.append(block.floats)
-        ints = np.concatenate(parts_i, axis=1)
-        floats = np.concatenate(parts_f, axis=1)
-        seen = np.zeros(ints.shape[1], np.bool_)
+        kept_ints, kept_floats = self._ints[:, done:].copy(), self._floats[:, done:].copy()
+        count = kept + sum(rows.ints.shape[1] for rows in fresh)
+        ints, floats = clock.room(count)
+        ints[:, :kept], floats[:, :kept] = kept_ints, kept_floats
+        at = kept
+        for rows in fresh:
+            stop = at + rows.ints.shape[1]
+            ints[:INT_WIDTH, at:stop] = rows.ints
+            ints[SOURCE, at:stop] = rows.source
+            width = rows.floats.shape[0]
+            floats[:width, at:stop] = rows.floats
+            floats[width:, at:stop] = np.nan
+            at = stop
+        seen = np.zeros(count, np.bool_)
         seen[kept_seen] = True
         if len(self._sources) > 1:
             order = np.lexsort((ints[SOURCE], ints[_RECV]))
-            ints, floats, seen = ints[:, order], np.ascontiguousarray(floats[:, order]), seen[order]
+            ints[:], floats[:], seen = ints[:, order], floats[:, order], seen[order]
         event = ints[_EVENT]
         if bool((event[1:] >= event[:-1]).all()) and len(self._sources) == 1:
-            ints[VENUE_ORDER] = np.arange(ints.shape[1])
+            ints[VENUE_ORDER] = np.arange(count)
         else:
             ints[VENUE_ORDER] = np.lexsort((ints[SOURCE], event, ~seen))
-        self._ints, self._floats = np.ascontiguousarray(ints), floats
-        clock.load(self._ints, self._floats, int(seen.sum()))
+        self._ints, self._floats = ints, floats
+        clock.load(count, int(seen.sum()))
 
     def window(self) -> tuple[IntArray, FloatArray]:
         """The loaded rows, for whoever was stopped at one of them."""
@@ -175,7 +186,7 @@ class Inbox:
                     "feed": source.feed.state(),
                     "ended": source.ended,
                     "last": [source.last_event_ns, source.last_recv_ns, source.rows],
-                    "pending": [{"ints": block.ints, "floats": block.floats} for block in source.pending],
+                    "pending": [{"ints": block.ints, "floats": block.floats} for block in source.waiting()],
                 }
                 for source in self._sources
             ],
@@ -188,9 +199,12 @@ class Inbox:
             source.feed.restore(saved["feed"])
             source.ended = saved["ended"]
             source.last_event_ns, source.last_recv_ns, source.rows = saved["last"]
+            source.taken = 0
             source.pending = deque(Block(source.feed.source, item["ints"], item["floats"]) for item in saved["pending"])
-        self._ints, self._floats = np.array(state["ints"]), np.array(state["floats"])
-        seen = np.zeros(self._ints.shape[1], np.bool_)
+        count = state["ints"].shape[1]
+        self._ints, self._floats = self._clock.room(count)
+        self._ints[:], self._floats[:] = state["ints"], state["floats"]
+        seen = np.zeros(count, np.bool_)
         seen[state["seen"]] = True
         self._ints[VENUE_ORDER] = np.lexsort((self._ints[SOURCE], self._ints[_EVENT], ~seen))
-        self._clock.load(self._ints, self._floats, int(seen.sum()))
+        self._clock.load(count, int(seen.sum()))
