@@ -192,10 +192,12 @@ def test_compiled_and_plain_kernels_agree() -> None:
     np.testing.assert_allclose(results[0][2], results[1][2], rtol=1e-7)
     rows = bands.points[bands.offsets[0] : bands.offsets[1]]
     fast, slow = np.empty(5), np.empty(5)
-    assert chain_kernels.start(rows, bands.tau[0], fast)
-    assert plain(chain_kernels.start)(rows, bands.tau[0], slow)
+    box = fit_kernels.free_box(rows, bands.tau[0])
+    np.testing.assert_array_equal(box, plain(fit_kernels.free_box)(rows, bands.tau[0]))
+    assert chain_kernels.start(rows, bands.tau[0], box, fast)
+    assert plain(chain_kernels.start)(rows, bands.tau[0], box, slow)
     np.testing.assert_allclose(fast, slow, rtol=1e-9)
-    arguments = (rows, bands.tau[0], NONE, NONE, NONE, FREE, options)
+    arguments = (rows, bands.tau[0], box, NONE, NONE, NONE, FREE, options)
     assert fit_kernels.refine(fast, *arguments) == pytest.approx(plain(fit_kernels.refine)(slow, *arguments), rel=1e-6)
     np.testing.assert_allclose(fast, slow, rtol=1e-6)
     for e in (-3.0, -0.5, 0.2, 1.5):
@@ -276,5 +278,5 @@ def test_recorded_chains_fit_inside_bid_ask_without_any_arbitrage(file: str, eve
         )
     with capsys.disabled():
         print(f"\n{file}: {inside / quotes:.4f} of {quotes:.0f} inside bid-ask, worst miss {worst:.3f}, {statuses}")
-    assert inside / quotes > 0.88
-    assert statuses.get("not_converged", 0) <= 0.02 * sum(statuses.values())
+    assert inside / quotes > 0.92
+    assert statuses.get("not_converged", 0) <= 0.01 * sum(statuses.values())

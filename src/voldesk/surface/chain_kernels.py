@@ -22,6 +22,7 @@ from voldesk.surface.fit_kernels import (
     GRID,
     HALF,
     HIGH,
+    LEE_SLOPE,
     LINEAR_FROM,
     LOW,
     MARGIN,
@@ -31,6 +32,7 @@ from voldesk.surface.fit_kernels import (
     PULL,
     REPAIR,
     K,
+    free_box,
     loss_terms,
     project,
     refine,
@@ -61,7 +63,9 @@ _ROUNDS: Final = 4
 
 
 @compiled
-def _linear_start(points: FloatArray, tau: float, m: float, sigma: float, weight: FloatArray, p: FloatArray) -> float:
+def _linear_start(
+    points: FloatArray, tau: float, box: FloatArray, m: float, sigma: float, weight: FloatArray, p: FloatArray
+) -> float:
     """Least squares of (a, d, c) in w = a + d y + c sqrt(1 + y^2) at fixed m, sigma; p and its clipped loss."""
     s0 = s1 = s2 = s11 = s12 = s22 = t0 = t1 = t2 = 0.0
     for i in range(points.shape[0]):
@@ -92,7 +96,7 @@ def _linear_start(points: FloatArray, tau: float, m: float, sigma: float, weight
     d = min(max(d, -0.95 * c), 0.95 * c)
     p[A], p[B], p[RHO] = (t0 - d * s1 - c * s2) / s0, c / sigma, d / c
     p[M], p[SIGMA] = m, sigma
-    project(p, points[0, K], points[points.shape[0] - 1, K], tau)
+    project(p, box, tau)
     total = 0.0
     for i in range(points.shape[0]):
         miss = total_variance(points[i, K], p) - points[i, MID] * points[i, MID] * tau
@@ -101,7 +105,7 @@ def _linear_start(points: FloatArray, tau: float, m: float, sigma: float, weight
 
 
 @compiled
-def start(points: FloatArray, tau: float, p: FloatArray) -> bool:
+def start(points: FloatArray, tau: float, box: FloatArray, p: FloatArray) -> bool:
     """Best quasi-explicit slice over a small grid of (m, sigma), into p; False where none exists."""
     n = points.shape[0]
     weight = np.zeros(n)
@@ -116,7 +120,9 @@ def start(points: FloatArray, tau: float, p: FloatArray) -> bool:
     trial = np.empty(5)
     for i in range(_START_M):
         for j in range(_START_SIGMA):
-            loss = _linear_start(points, tau, low + reach * i / (_START_M - 1), reach * 0.03 * 2.0**j, weight, trial)
+            loss = _linear_start(
+                points, tau, box, low + reach * i / (_START_M - 1), reach * 0.03 * 2.0**j, weight, trial
+            )
             if loss < best:
                 best = loss
                 p[:] = trial
@@ -164,6 +170,7 @@ def _refit(
     p: FloatArray,
     points: FloatArray,
     tau: float,
+    box: FloatArray,
     grid: FloatArray,
     lower: FloatArray,
     upper: FloatArray,
@@ -172,18 +179,27 @@ def _refit(
     """Refit under rising penalties, in place; False where the proof still fails after the last round."""
     limits = np.empty(3)
     for i in range(_ROUNDS):
-        limits[MARGIN] = 2e-3 * 4.0**i
+        limits[MARGIN] = 5e-4 * 4.0**i
         limits[G_WEIGHT] = 60.0 * 3.0**i
         limits[GAP_WEIGHT] = 300.0 * 3.0**i
-        refine(p, points, tau, lower, upper, grid, limits, settings)
+        refine(p, points, tau, box, lower, upper, grid, limits, settings)
         if is_free(p, lower, upper):
             return True
     return False
 
 
 @compiled
-def _mix_with_flat(p: FloatArray, upper: FloatArray) -> None:
-    """The least mixture with a flat slice under `upper` that is free of arbitrage, in place."""
+def _mix_with_flat(
+    p: FloatArray,
+    points: FloatArray,
+    tau: float,
+    box: FloatArray,
+    grid: FloatArray,
+    upper: FloatArray,
+    settings: FloatArray,
+) -> None:
+    """The last resort, in place: the least mixture with a flat slice under `upper` that is free of arbitrage, and from
+    there the penalised refit once more."""
     flat = total_variance(0.0, p)
     if upper.size > 0:
         flat = min(flat, 0.999 * least_variance(upper))
@@ -196,6 +212,8 @@ def _mix_with_flat(p: FloatArray, upper: FloatArray) -> None:
         if is_free(trial, none, upper):
             break
     p[:] = trial
+    if _refit(trial, points, tau, box, grid, none, upper, settings):
+        p[:] = trial
 
 
 @compiled
@@ -227,13 +245,25 @@ def part_pair(
     none = np.empty(0)
     grid = constraint_grid(early_points, late_points)
     lowered, raised = early.copy(), late.copy()
+    box = free_box(early_points, early_tau)
+    box[1, 1] = min(box[1, 1], (1.0 - 1e-4) * late[B] * (1.0 + late[RHO]))
+    box[1, 2] = min(box[1, 2], (1.0 - 1e-4) * late[B] * (1.0 - late[RHO]))
+    box[0, 1:3] = np.minimum(box[0, 1:3], box[1, 1:3])
     best = math.inf
     choice = 0
-    if _refit(lowered, early_points, early_tau, grid, none, late, settings):
+    if _refit(lowered, early_points, early_tau, box, grid, none, late, settings):
         best = quote_loss(lowered, early_points, early_tau, settings)
         best -= quote_loss(early, early_points, early_tau, settings)
         choice = 1
-    if best > 0.05 and _refit(raised, late_points, late_tau, grid, early, above, settings):
+    early_box = box
+    box = free_box(late_points, late_tau)
+    box[0, 1] = max(box[0, 1], (1.0 + 1e-4) * early[B] * (1.0 + early[RHO]))
+    box[0, 2] = max(box[0, 2], (1.0 + 1e-4) * early[B] * (1.0 - early[RHO]))
+    if above.size > 0:
+        box[1, 1] = min(box[1, 1], (1.0 - 1e-4) * above[B] * (1.0 + above[RHO]))
+        box[1, 2] = min(box[1, 2], (1.0 - 1e-4) * above[B] * (1.0 - above[RHO]))
+    box[1, 1:3] = np.minimum(np.maximum(box[0, 1:3], box[1, 1:3]), LEE_SLOPE)
+    if best > 0.05 and _refit(raised, late_points, late_tau, box, grid, early, above, settings):
         cost = quote_loss(raised, late_points, late_tau, settings) - quote_loss(late, late_points, late_tau, settings)
         if cost < best:
             choice = 2
@@ -244,7 +274,7 @@ def part_pair(
         early[:] = lowered
         return 1, 0
     early[:] = lowered
-    _mix_with_flat(early, late)
+    _mix_with_flat(early, early_points, early_tau, early_box, grid, late, settings)
     return 2, 0
 
 
@@ -294,18 +324,23 @@ def fit_chain(
         reports[i, INSIDE] = math.nan
         reports[i, WORST] = math.nan
         status[i] = FEW_QUOTES
-        if two_sided >= LEAST_QUOTES and start(rows, tau[i], params[i]):
-            _, settled = refine(params[i], rows, tau[i], none, none, none, limits, settings)
-            status[i] = OK if settled else NOT_CONVERGED
-            if not is_butterfly_free(params[i]):
-                if settings[REPAIR] > 0.0:
-                    if _refit(params[i], rows, tau[i], constraint_grid(rows, rows), none, none, settings):
-                        reports[i, REPAIRED] = 1
-                    else:
-                        _mix_with_flat(params[i], none)
-                        reports[i, REPAIRED] = 2
-                else:
-                    status[i] = BUTTERFLY
+        if two_sided < LEAST_QUOTES:
+            continue
+        box = free_box(rows, tau[i])
+        if not start(rows, tau[i], box, params[i]):
+            continue
+        _, settled = refine(params[i], rows, tau[i], box, none, none, none, limits, settings)
+        status[i] = OK if settled else NOT_CONVERGED
+        if is_butterfly_free(params[i]):
+            continue
+        if settings[REPAIR] > 0.0:
+            grid = constraint_grid(rows, rows)
+            reports[i, REPAIRED] = 1
+            if not _refit(params[i], rows, tau[i], box, grid, none, none, settings):
+                _mix_with_flat(params[i], rows, tau[i], box, grid, none, settings)
+                reports[i, REPAIRED] = 2
+        else:
+            status[i] = BUTTERFLY
     late = -1
     above = none
     for i in range(count - 1, -1, -1):

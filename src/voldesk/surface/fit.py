@@ -144,8 +144,9 @@ def _bands(quotes: ChainQuotes, asof_ns: int, settings: FloatArray) -> _Bands:
     discount = np.broadcast_to(np.asarray(quotes.discount, np.float64), size)[wanted]
     unit = forward if quotes.coin else 1.0
     otm = is_call == (strike >= forward)
-    low, _ = implied_vol(quotes.bid[wanted] * unit, forward, strike, years, discount, is_call)
-    high, _ = implied_vol(quotes.ask[wanted] * unit, forward, strike, years, discount, is_call)
+    # In-the-money rows become NaN, which the inversion passes over.
+    low, _ = implied_vol(np.where(otm, quotes.bid[wanted], np.nan) * unit, forward, strike, years, discount, is_call)
+    high, _ = implied_vol(np.where(otm, quotes.ask[wanted], np.nan) * unit, forward, strike, years, discount, is_call)
     firsts = np.flatnonzero(np.diff(expiry, prepend=-1))
     ends = np.append(firsts, expiry.size).astype(np.int64)
     points = np.empty((expiry.size, fit_kernels.POINT_WIDTH))

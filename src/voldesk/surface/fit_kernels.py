@@ -51,10 +51,11 @@ MARGIN: Final = 0  # entries of the constraint row: least g wanted, penalty weig
 G_WEIGHT: Final = 1
 GAP_WEIGHT: Final = 2
 
-MAX_SLOPE: Final = 1.98  # a little under Lee's 2
+LEE_SLOPE: Final = 1.98  # a little under Lee's 2
+LEAST_SLOPE: Final = 0.1  # of the total volatility at the forward
+MOST_SLOPE: Final = 3.0
 _LEAST_WIDTH: Final = 2e-3
 _MOST_WIDTH: Final = 1.0  # of the quoted range; a wider vertex cannot be seen in it, only costs steps
-_LEAST_SLOPE: Final = 1e-6
 _LEAST_VOL: Final = 5e-3
 
 OK: Final = 0
@@ -79,16 +80,37 @@ def loss_terms(e: float, pull: float, linear_from: float) -> tuple[float, float,
 
 
 @compiled
-def project(p: FloatArray, k_low: float, k_high: float, tau: float) -> None:
-    """Move a slice into the admissible box, in place: b >= 0, |rho| < 1, Lee's wings, positive least variance."""
-    reach = k_high - k_low
-    p[SIGMA] = min(max(p[SIGMA], _LEAST_WIDTH), _MOST_WIDTH * reach)
-    p[M] = min(max(p[M], k_low - 0.5 * reach), k_high + 0.5 * reach)
-    right = min(max(p[B] * (1.0 + p[RHO]), _LEAST_SLOPE), MAX_SLOPE)
-    left = min(max(p[B] * (1.0 - p[RHO]), _LEAST_SLOPE), MAX_SLOPE)
+def free_box(points: FloatArray, tau: float) -> FloatArray:
+    """Bounds, low and high, of (unused, right slope, left slope, m, sigma) for a slice with these quotes.
+
+    Slopes are held to a wide range around what the volatility at the forward suggests (total variance grows like k times
+    its square root), so that a wing without quotes is neither flat nor at Lee's bound.
+    """
+    nearest = 0
+    for i in range(points.shape[0]):
+        if points[i, PULL] > 0.0 and (points[nearest, PULL] == 0.0 or abs(points[i, K]) < abs(points[nearest, K])):
+            nearest = i
+    scale = points[nearest, MID] * math.sqrt(tau)
+    low, high = points[0, K], points[points.shape[0] - 1, K]
+    reach = max(high - low, 0.02)
+    box = np.empty((2, 5))
+    box[0], box[1] = -math.inf, math.inf
+    box[0, 1:3] = min(LEAST_SLOPE * scale, 0.1)
+    box[1, 1:3] = min(MOST_SLOPE * scale, LEE_SLOPE)
+    box[0, 3], box[1, 3] = low - 0.5 * reach, high + 0.5 * reach
+    box[0, 4], box[1, 4] = min(_LEAST_WIDTH, 0.1 * reach), _MOST_WIDTH * reach
+    return box
+
+
+@compiled
+def project(p: FloatArray, box: FloatArray, tau: float) -> None:
+    """Move a slice into its box and to a positive least variance, in place."""
+    right = min(max(p[B] * (1.0 + p[RHO]), box[0, 1]), box[1, 1])
+    left = min(max(p[B] * (1.0 - p[RHO]), box[0, 2]), box[1, 2])
     p[B], p[RHO] = 0.5 * (right + left), (right - left) / (right + left)
-    floor = _LEAST_VOL * _LEAST_VOL * tau
-    short = floor - least_variance(p)
+    p[M] = min(max(p[M], box[0, 3]), box[1, 3])
+    p[SIGMA] = min(max(p[SIGMA], box[0, 4]), box[1, 4])
+    short = _LEAST_VOL * _LEAST_VOL * tau - least_variance(p)
     if short > 0.0:
         p[A] += short
 
@@ -255,10 +277,10 @@ def _to_wings(p: FloatArray, normal: FloatArray, force: FloatArray, turn: FloatA
 
 
 @compiled
-def _move(p: FloatArray, step: FloatArray, trial: FloatArray) -> None:
+def _move(p: FloatArray, step: FloatArray, box: FloatArray, trial: FloatArray) -> None:
     """The slice reached by a step in (w(m), right slope, left slope, m, log sigma)."""
-    right = min(max(p[B] * (1.0 + p[RHO]) + step[1], _LEAST_SLOPE), MAX_SLOPE)
-    left = min(max(p[B] * (1.0 - p[RHO]) + step[2], _LEAST_SLOPE), MAX_SLOPE)
+    right = min(max(p[B] * (1.0 + p[RHO]) + step[1], box[0, 1]), box[1, 1])
+    left = min(max(p[B] * (1.0 - p[RHO]) + step[2], box[0, 2]), box[1, 2])
     b = 0.5 * (right + left)
     trial[B] = b
     trial[RHO] = 0.5 * (right - left) / b
@@ -276,21 +298,13 @@ def _hold(normal: FloatArray, force: FloatArray, i: int) -> None:
 
 
 @compiled
-def _hold_at_bounds(p: FloatArray, k_low: float, k_high: float, normal: FloatArray, force: FloatArray) -> None:
-    """Take out of the step what stands at a bound and wants to cross it."""
-    edge = 1e-9
-    reach = k_high - k_low
-    right, left = p[B] * (1.0 + p[RHO]), p[B] * (1.0 - p[RHO])
-    if (right <= _LEAST_SLOPE * (1.0 + edge) and force[1] > 0.0) or (right >= MAX_SLOPE - edge and force[1] < 0.0):
-        _hold(normal, force, 1)
-    if (left <= _LEAST_SLOPE * (1.0 + edge) and force[2] > 0.0) or (left >= MAX_SLOPE - edge and force[2] < 0.0):
-        _hold(normal, force, 2)
-    away = p[M] - k_low
-    if (away <= -0.5 * reach + edge and force[3] > 0.0) or (away >= 1.5 * reach - edge and force[3] < 0.0):
-        _hold(normal, force, 3)
-    most = _MOST_WIDTH * reach
-    if (p[SIGMA] <= _LEAST_WIDTH + edge and force[4] > 0.0) or (p[SIGMA] >= most - edge and force[4] < 0.0):
-        _hold(normal, force, 4)
+def _hold_at_bounds(p: FloatArray, box: FloatArray, normal: FloatArray, force: FloatArray) -> None:
+    """Take out of the step what stands at a bound of the box and wants to cross it."""
+    at = (0.0, p[B] * (1.0 + p[RHO]), p[B] * (1.0 - p[RHO]), p[M], p[SIGMA])
+    for i in range(1, 5):
+        edge = 1e-9 * (abs(at[i]) + 1e-3)
+        if (at[i] <= box[0, i] + edge and force[i] > 0.0) or (at[i] >= box[1, i] - edge and force[i] < 0.0):
+            _hold(normal, force, i)
 
 
 @compiled
@@ -298,6 +312,7 @@ def refine(
     p: FloatArray,
     points: FloatArray,
     tau: float,
+    box: FloatArray,
     lower: FloatArray,
     upper: FloatArray,
     grid: FloatArray,
@@ -308,8 +323,7 @@ def refine(
 
     `grid` is empty for a free fit; `lower` and `upper` are slices it shall stay between, empty for none.
     """
-    k_low, k_high = points[0, K], points[points.shape[0] - 1, K]
-    project(p, k_low, k_high, tau)
+    project(p, box, tau)
     normal, trial_normal = np.zeros((5, 5)), np.zeros((5, 5))
     force, trial_force = np.zeros(5), np.zeros(5)
     step, trial = np.empty(5), np.empty(5)
@@ -317,7 +331,7 @@ def refine(
     loss = _quote_terms(p, points, tau, settings[LINEAR_FROM], normal, force)
     loss += _arbitrage_terms(p, lower, upper, grid, limits, normal, force)
     _to_wings(p, normal, force, turn, work)
-    _hold_at_bounds(p, k_low, k_high, normal, force)
+    _hold_at_bounds(p, box, normal, force)
     damping = 1e-3
     quiet = 0
     for _ in range(int(settings[MAX_STEPS])):
@@ -326,8 +340,8 @@ def refine(
             if damping > 1e12:
                 return loss, True
             continue
-        _move(p, step, trial)
-        project(trial, k_low, k_high, tau)
+        _move(p, step, box, trial)
+        project(trial, box, tau)
         trial_normal[:] = 0.0
         trial_force[:] = 0.0
         found = _quote_terms(trial, points, tau, settings[LINEAR_FROM], trial_normal, trial_force)
@@ -337,7 +351,7 @@ def refine(
             p[:] = trial
             loss = found
             _to_wings(p, trial_normal, trial_force, turn, work)
-            _hold_at_bounds(p, k_low, k_high, trial_normal, trial_force)
+            _hold_at_bounds(p, box, trial_normal, trial_force)
             normal, trial_normal = trial_normal, normal
             force, trial_force = trial_force, force
             damping = max(0.1 * damping, 1e-9)
