@@ -63,7 +63,8 @@ class GammaAccount:
         return math.sqrt(self.weighted_implied / self.weighted_years) if self.weighted_years > 0.0 else math.nan
 
     def break_even_vol(self, net_usd: float) -> float:
-        """Realised vol at which the net would have been zero; 0 where no movement at all was needed, NaN without gamma."""
+        """Realised vol at which the net would have been zero; NaN without gamma. 0: a gain that needed no movement
+        (`gained` > 0), or a loss that stillness would not have saved (`gained` < 0)."""
         if self.gained == 0.0 or not math.isfinite(net_usd):
             return math.nan
         share = 1.0 - net_usd / self.gained
