@@ -139,11 +139,14 @@ def _order(row: OrderRow) -> dict[str, Any]:
 
 def show(tables: RunTables, folder: str, console: Console) -> None:
     """The compact view for people."""
+    from rich.markup import escape
     from rich.panel import Panel
 
     state = "[green]closed[/]" if tables.is_closed else f"[yellow]{_state(tables)}[/]"
     mode = tables.header.get("mode", "run")
-    console.print(f"[bold]{tables.name}[/]  {mode} in {folder}  {state}  last record {_time(tables.last_ns) or '–'}")
+    console.print(
+        f"[bold]{escape(tables.name)}[/]  {mode} in {escape(folder)}  {state}  last record {_time(tables.last_ns) or '–'}"
+    )
     console.print(_books_table(tables))
     for mark in _latest_vols(tables):
         spread = 100.0 * (mark.forecast_vol - mark.implied_vol)
@@ -162,26 +165,28 @@ def show(tables: RunTables, folder: str, console: Console) -> None:
         last = tables.vetoes[-1]
         console.print(
             f"  last: {last.code} {last.scope} limit {last.limit:g} current {last.current:g} projected"
-            f" {last.projected:g} {last.unit}, {last.purpose} {last.legs}"
+            f" {last.projected:g} {last.unit}, {last.purpose} {escape(last.legs)}"
         )
     for notice in tables.notices[-LAST_NOTICES:]:
         colour = {"critical": "red", "high": "red", "info": "dim"}.get(notice.severity, "yellow")
-        console.print(f"[{colour}]{_time(notice.ts_ns)} {notice.severity} {notice.code}[/]: {notice.text}")
+        console.print(f"[{colour}]{_time(notice.ts_ns)} {notice.severity} {notice.code}[/]: {escape(notice.text)}")
 
 
 def _books_table(tables: RunTables) -> RenderableType:
+    """Figures down, books across: it must fit a narrow terminal."""
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("book", "equity", "P&L", *TERMS, "net delta", "gamma 1 %", "vega $/pt", "theta $/d"):
-        table.add_column(name, justify="left" if name == "book" else "right")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", style="dim")
+    columns = []
     for name in tables.books:
+        table.add_column(escape(name), justify="right")
         marks = tables.marks.of(name)
-        if not marks:
-            table.add_row(name, "not marked yet")
-            continue
-        mark = marks[-1]
-        table.add_row(name, *_money(mark), *_greeks(mark))
+        columns.append([*_money(marks[-1]), *_greeks(marks[-1])] if marks else ["not marked yet"])
+    names = ("equity", "P&L", *(f"  {term}" for term in TERMS), "net delta", "gamma 1 %", "vega USD/pt", "theta USD/d")
+    for place, figure in enumerate(names):
+        table.add_row(figure, *(column[place] if place < len(column) else "" for column in columns))
     return table
 
 
@@ -217,6 +222,7 @@ def _positions_table(tables: RunTables) -> RenderableType | None:
 
 
 def _orders_table(tables: RunTables) -> RenderableType | None:
+    from rich.markup import escape
     from rich.table import Table
 
     rows = list(tables.orders.values())[-LAST_ORDERS:]
@@ -227,7 +233,7 @@ def _orders_table(tables: RunTables) -> RenderableType | None:
         table.add_column(name, justify="right" if name in ("order", "lots", "price", "filled") else "left")
     colours = {"filled": "green", "rejected": "red", "cancelled": "yellow"}
     for row in rows:
-        state = f"[{colours.get(row.state, 'cyan')}]{row.state}[/] {row.detail}".strip()
+        state = f"[{colours.get(row.state, 'cyan')}]{row.state}[/] {escape(row.detail)}".strip()
         cells = (row.symbol, f"{row.lots:+d}", row.price, f"{row.filled_lots:+d}" if row.filled_lots else "–", state)
         table.add_row(_time(row.ts_ns) or "–", str(row.order_id), row.book, row.purpose, *cells)
     return table
