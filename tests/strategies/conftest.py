@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from voldesk.core.arrays import IntArray
 from voldesk.core.events import SliceFit, SurfaceFitted, VolForecast
 from voldesk.core.orders import OrderIntent
 from voldesk.core.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_YEAR
@@ -30,18 +31,22 @@ class FakeBook:
 
     def __init__(self) -> None:
         self.name = "test"
-        self.held: dict[int, int] = {}
+        self.lots_held: dict[int, int] = {}
         self.working: dict[int, int] = {}
         self.delta = 0.0
 
     def lots(self, instrument: int) -> int:
-        return self.held.get(instrument, 0)
+        return self.lots_held.get(instrument, 0)
 
     def working_lots(self, instrument: int) -> int:
         return self.working.get(instrument, 0)
 
     def positions(self) -> dict[int, int]:
-        return {i: lots for i, lots in self.held.items() if lots}
+        return {i: lots for i, lots in self.lots_held.items() if lots}
+
+    def held(self) -> IntArray:
+        rows = sorted(self.positions().items())
+        return np.array(rows, np.int64).reshape(len(rows), 2)
 
     def has_working_orders(self) -> bool:
         return any(self.working.values())
@@ -126,7 +131,7 @@ class Bench:
         """Put the lots of the intents into the book."""
         for intent in intents:
             for leg in intent.legs:
-                self.book.held[leg.instrument] = self.book.lots(leg.instrument) + leg.lots
+                self.book.lots_held[leg.instrument] = self.book.lots(leg.instrument) + leg.lots
 
 
 @pytest.fixture

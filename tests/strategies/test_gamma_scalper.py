@@ -24,7 +24,7 @@ def _scalper(bench, **changes) -> GammaScalper:  # type: ignore[no-untyped-def]
 
 def _straddle(bench, lots: int = 10) -> None:  # type: ignore[no-untyped-def]
     for right in "CP":
-        bench.book.held[bench.id(f"BTC-27MAR26-80000-{right}")] = lots
+        bench.book.lots_held[bench.id(f"BTC-27MAR26-80000-{right}")] = lots
 
 
 def _black(forward: float, tau: float, sigma: float = 0.5):  # type: ignore[no-untyped-def]

@@ -126,7 +126,7 @@ def test_a_lone_leg_is_closed_after_its_grace(bench) -> None:  # type: ignore[no
     (intent,) = _look(bench, trader, 0.60, 0.50)
     call, put = (leg.instrument for leg in intent.legs)
     _filled(bench, trader, (intent,))
-    bench.book.held = {call: 10, put: 4}
+    bench.book.lots_held = {call: 10, put: 4}
     assert trader.on_snapshot(bench.ctx) == ()
     _wait(bench, NS_PER_MINUTE)
     (closing,) = trader.on_snapshot(bench.ctx)
@@ -152,7 +152,7 @@ def test_it_adds_on_a_standing_signal_up_to_its_limit(bench) -> None:  # type: i
         assert _look(bench, trader, 0.60, 0.50) == ()
         _wait(bench, NS_PER_HOUR)
     assert _look(bench, trader, 0.60, 0.50) == ()
-    assert set(bench.book.held.values()) == {20}
+    assert set(bench.book.lots_held.values()) == {20}
 
 
 def test_a_refused_order_is_not_asked_for_again_at_once(bench) -> None:  # type: ignore[no-untyped-def]

@@ -23,8 +23,7 @@ from voldesk.core.units import NS_PER_SECOND, NS_PER_YEAR
 from voldesk.hedging.bands import BandRule, half_width
 from voldesk.hedging.delta import HedgeTo
 from voldesk.instruments.table import InstrumentTable
-from voldesk.market.state import Field
-from voldesk.pricing import black
+from voldesk.strategies.book_gamma import BookGamma, book_gamma
 from voldesk.strategies.hedge_leg import HedgeLeg, HedgeParams
 from voldesk.strategies.parameters import require
 from voldesk.strategies.protocol import Context, Strategy, Subscriptions
@@ -135,15 +134,15 @@ class GammaScalper(Strategy):
         price = self.leg.price(ctx)
         if price > 0.0:
             self._account(ctx.now_ns, price)
-        missing, options, tau = self._greeks(ctx, price)
+        greeks = self._greeks(ctx, price)
         width, self._to = p.band, p.hedge_to
         if not price > 0.0:
             self.note = "no hedge quote: fixed band"
-        elif missing:
-            self.note = f"{missing} options without implied vol: fixed band"
-        elif options and not self.sigma > 0.0:
+        elif greeks.missing:
+            self.note = f"{greeks.missing} options without implied vol: fixed band"
+        elif greeks.options and not self.sigma > 0.0:
             self.note = "no gamma: fixed band"
-        elif not options:
+        elif not greeks.options:
             # Nothing left to scalp: what remains of the hedge is unwound.
             width, self._to, self.note = 0.0, HedgeTo.TARGET, "no options: unwind"
         else:
@@ -155,7 +154,7 @@ class GammaScalper(Strategy):
                 spot=price,
                 cost_rate=p.commission_rate + self.leg.half_spread_rate(ctx),
                 risk_aversion=p.risk_aversion,
-                tau=tau,
+                tau=greeks.tau,
                 sigma=self.sigma,
             )
         # Less than a lot cannot be traded; just under one, so that a whole lot of excess still can.
@@ -175,35 +174,17 @@ class GammaScalper(Strategy):
             self.weight_years += weight * years
         self._last_price, self._last_ns = price, now_ns
 
-    def _greeks(self, ctx: Context, price: float) -> tuple[int, int, float]:
-        """Set gamma, theta (per year) and sigma (weighted by gamma) of the book; return options without implied
-        vol, options held, and the tau of the largest gamma."""
-        table = ctx.table
-        lots = {i: n for i, n in ctx.book.positions().items() if table[i].is_option}
-        held = sorted(i for i in lots if table[i].underlying == self._underlying and table[i].expiry_ns > ctx.now_ns)
-        self.gamma = self.theta = 0.0
-        self.sigma = math.nan
-        if not held:
-            return 0, 0, 0.0
-        ids = np.array(held, np.int64)
-        rows = ctx.market.live.values[ids]
-        forward = np.where(rows[:, Field.FORWARD] > 0.0, rows[:, Field.FORWARD], price)
-        tau = (table.expiry_ns[ids] - ctx.now_ns) / NS_PER_YEAR
-        strike = table.strike[ids]
-        sigma = rows[:, Field.MARK_IV].copy()
-        for i in np.flatnonzero(~(sigma > 0.0)):
-            sigma[i] = self._surface_vol(ctx, held[i], float(strike[i]))
-        known = sigma > 0.0
-        greeks = black.greeks(forward, strike, tau, sigma, 1.0, table.is_call[ids])
-        units = np.array([lots[i] for i in held], np.float64) * table.contract_size[ids]
-        gammas = np.where(known, units * greeks.gamma, 0.0)
-        self.gamma = float(gammas.sum())
-        self.theta = float(np.where(known, units * greeks.theta, 0.0).sum())
-        weight = np.abs(gammas)
-        largest = int(np.argmax(weight))
-        if weight[largest] > 0.0:
-            self.sigma = float(weight[known] @ sigma[known] / weight.sum())
-        return int((~known).sum()), len(held), float(tau[largest])
+    def _greeks(self, ctx: Context, price: float) -> BookGamma:
+        """Gamma, theta and sigma of the book; where the venue gives no implied vol, the surface's."""
+        found = book_gamma(ctx, self._underlying, price)
+        if found.missing:
+            table, held = ctx.table, ctx.book.held()[:, 0].tolist()
+            given = [
+                self._surface_vol(ctx, i, float(table.strike[i])) if table[i].is_option else math.nan for i in held
+            ]
+            found = book_gamma(ctx, self._underlying, price, np.array(given))
+        self.gamma, self.theta, self.sigma = found.gamma, found.theta, found.sigma
+        return found
 
     def _surface_vol(self, ctx: Context, instrument: int, strike: float) -> float:
         surface = ctx.market.surfaces.get(self._underlying)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from voldesk.core.arrays import IntArray
 from voldesk.core.events import SurfaceFitted, VolForecast
 from voldesk.core.orders import Leg, OrderIntent, Purpose, Style
 from voldesk.core.ports import State
@@ -44,6 +45,10 @@ class BookView(Protocol):
 
     def positions(self) -> dict[int, int]:
         """Non-zero positions: instrument id -> signed lots."""
+        ...
+
+    def held(self) -> IntArray:
+        """The same packed for array code: (m, 2) int64 instrument id and signed lots, by rising id; do not write."""
         ...
 
     def has_working_orders(self) -> bool: ...
