@@ -20,7 +20,7 @@ from voldesk.core.units import NS_PER_MINUTE
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "demo.yaml"
 PICTURE = Path(__file__).parent / "demo.svg"
-WIDTH, HEIGHT = 160, 46
+WIDTH, HEIGHT = 190, 40
 
 
 def draw(feed_hours: int) -> str:
@@ -48,6 +48,6 @@ def _without_web_fonts(svg: str) -> str:
 
 
 if __name__ == "__main__":
-    hours = int(sys.argv[1]) if len(sys.argv) > 1 else 60
+    hours = int(sys.argv[1]) if len(sys.argv) > 1 else 28
     PICTURE.write_text(draw(hours), encoding="utf-8")
     print(f"{PICTURE.name}: the desk after {hours} h of feed time")
