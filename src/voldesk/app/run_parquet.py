@@ -21,15 +21,13 @@ _TIME = pa.timestamp("ns", "UTC")
 
 def write_fills(fills: Sequence[Fill], path: Path) -> None:
     """One row per execution, in order."""
+    text = "book strategy purpose symbol side contracts price liquidity fee fee_currency settle_currency reason"
+    whole = "lots fee_units value_units intent_id order_id trade_id"
+    real = "price_usd index forward iv fitted_iv vega_volpt_usd gamma_1pct"
     columns = {"ts": pa.array([f.ts_ns for f in fills], _TIME)}
-    kinds = {
-        "book strategy purpose symbol side contracts price liquidity": pa.string(),
-        "lots fee_units value_units intent_id order_id trade_id": pa.int64(),
-        "fee fee_currency settle_currency reason": pa.string(),
-        "price_usd index forward iv fitted_iv vega_volpt_usd gamma_1pct": pa.float64(),
-    }
-    for names, kind in kinds.items():
-        columns |= {name: pa.array([getattr(f, name) for f in fills], kind) for name in names.split()}
+    columns |= {name: pa.array([getattr(f, name) for f in fills], pa.string()) for name in text.split()}
+    columns |= {name: pa.array([getattr(f, name) for f in fills], pa.int64()) for name in whole.split()}
+    columns |= {name: pa.array([getattr(f, name) for f in fills], pa.float64()) for name in real.split()}
     pq.write_table(pa.table(columns), path, compression="zstd")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from voldesk.app.report.explained import ExplainTables
-from voldesk.app.report.style import day, in_order, minute, money, percent, plain, term_name, units
+from voldesk.app.report.style import day, in_order, minute, money, percent, plain, short_minute, term_name, units
 from voldesk.app.round_trips import RoundTrip
 from voldesk.app.run_tables import RunTables
 from voldesk.core.units import VOL_POINTS_PER_UNIT
@@ -26,30 +26,31 @@ class Table(NamedTuple):
 def trip_table(trips: Sequence[RoundTrip], several_books: bool) -> Table:
     """Every round trip. P − Q at entry and exit in vol points; vols in percent."""
     head = [
-        "#", "side", "structure", "opened", "closed", "why", "days", "P−Q in", "P−Q out", "IV in", "IV out", "realised",
-        "break-even", "options", "hedges", "fees", "funding", "net", "vol pts", "hedges, n",
+        "#", "side", "structure", "opened", "closed", "why", "days", "net", "vol pts", "P−Q in", "P−Q out", "IV in",
+        "IV out", "realised", "break-even", "options", "hedges", "fees", "funding", "n hedges",
     ]  # fmt: skip
     rows = []
     for trip in trips:
-        money_cells = [trip.option_units, trip.hedge_units, trip.fee_units, trip.funding_units, trip.net_units]
+        parts = (trip.option_units, trip.hedge_units, trip.fee_units, trip.funding_units)
         book = f" · {trip.book}" if several_books else ""
         rows.append(
             [
                 str(trip.number),
                 "long" if trip.is_long else "short",
                 trip.structure + book,
-                minute(trip.opened_ns),
-                minute(trip.closed_ns) if trip.closed_ns else "stands",
+                short_minute(trip.opened_ns),
+                short_minute(trip.closed_ns) if trip.closed_ns else "stands",
                 trip.exit_reason.removeprefix("close_").replace("_", " ") or "–",
                 plain(trip.days, 1),
+                units(trip.net_units, trip.currency),
+                plain(trip.vol_points, 1, True),
                 plain(trip.entry.get("spread", math.nan) * VOL_POINTS_PER_UNIT, 1, True),
                 plain(trip.exit.get("spread", math.nan) * VOL_POINTS_PER_UNIT, 1, True),
                 percent(trip.entry_iv),
                 percent(trip.exit_iv),
                 percent(trip.gamma.realised_vol),
                 _break_even(trip),
-                *(units(value, trip.currency) for value in money_cells),
-                plain(trip.vol_points, 1, True),
+                *(units(value, trip.currency) for value in parts),
                 str(trip.hedges),
             ]
         )

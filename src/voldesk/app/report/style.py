@@ -160,3 +160,7 @@ def day(ts_ns: int) -> str:
 
 def minute(ts_ns: int) -> str:
     return dt.datetime.fromtimestamp(ts_ns / 1e9, dt.UTC).strftime("%Y-%m-%d %H:%M") if ts_ns else "–"
+
+
+def short_minute(ts_ns: int) -> str:
+    return dt.datetime.fromtimestamp(ts_ns / 1e9, dt.UTC).strftime("%d %b %H:%M") if ts_ns else "–"
