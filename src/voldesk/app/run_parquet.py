@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,7 +25,7 @@ def write_fills(fills: Sequence[Fill], path: Path) -> None:
     text = "book strategy purpose symbol side contracts price liquidity fee fee_currency settle_currency reason"
     whole = "lots fee_units value_units intent_id order_id trade_id"
     real = "price_usd index forward iv fitted_iv vega_volpt_usd gamma_1pct"
-    columns = {"ts": pa.array([f.ts_ns for f in fills], _TIME)}
+    columns: dict[str, Any] = {"ts": pa.array([f.ts_ns for f in fills], _TIME)}
     columns |= {name: pa.array([getattr(f, name) for f in fills], pa.string()) for name in text.split()}
     columns |= {name: pa.array([getattr(f, name) for f in fills], pa.int64()) for name in whole.split()}
     columns |= {name: pa.array([getattr(f, name) for f in fills], pa.float64()) for name in real.split()}
@@ -33,7 +34,7 @@ def write_fills(fills: Sequence[Fill], path: Path) -> None:
 
 def write_equity(marks: Sequence[BookMark], path: Path) -> None:
     """One row per book and mark, in order."""
-    columns = {
+    columns: dict[str, Any] = {
         "ts": pa.array([m.ts_ns for m in marks], _TIME),
         "book": pa.array([m.book for m in marks], pa.string()),
         "currency": pa.array([m.currency for m in marks], pa.string()),

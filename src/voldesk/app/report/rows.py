@@ -27,7 +27,7 @@ def trip_table(trips: Sequence[RoundTrip], several_books: bool) -> Table:
     """Every round trip. P − Q at entry and exit in vol points; vols in percent."""
     head = [
         "#", "side", "structure", "opened", "closed", "why", "days", "net", "vol pts", "P−Q in", "P−Q out", "IV in",
-        "IV out", "realised", "break-even", "options", "hedges", "fees", "funding", "n hedges",
+        "IV out", "realised", "break-even", "options", "hedges", "fees", "funding", "n",
     ]  # fmt: skip
     rows = []
     for trip in trips:
