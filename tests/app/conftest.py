@@ -154,7 +154,7 @@ def write_by_hand(folder: Path, end: bool = True) -> Written:
     run = Written(folder)
     run.mark(0)
     run.vols(1)
-    reason = "open_long p_vol=0.4700 q_vol=0.4000 spread=+0.0700 tenor_days=8.33 strike=90000 forward=90000.00"
+    reason = "open_long p_vol=0.4000 q_vol=0.4700 spread=+0.0700 tenor_days=8.33 strike=90000 forward=90000.00"
     run.trade(2, Purpose.OPEN, {CALL: (10, 240, 30_000), PUT: (10, 240, 30_000)}, reason)
     run.trade(3, Purpose.HEDGE, {PERPETUAL: (-900, 180_000, 5_000)}, "delta=0.1")
     refused = (
@@ -167,7 +167,7 @@ def write_by_hand(folder: Path, end: bool = True) -> Written:
     run.hear(3 * HOUR, FundingApplied(T0 + 3 * HOUR, T0 + 3 * HOUR, PERPETUAL, "0.0001", "90000"))
     run.mark(6 * HOUR, (0, 500_000, -65_000, 1_000, 0, 0), 100_000.0, gamma_1pct=0.1, vega_volpt_usd=150.0)
     run.vols(6 * HOUR + 1, 0.45, 0.44, 100_000.0)
-    closing = "close_exit p_vol=0.4400 q_vol=0.4500 spread=-0.0100 tenor_days=8.08"
+    closing = "close_exit p_vol=0.4500 q_vol=0.4400 spread=-0.0100 tenor_days=8.08"
     run.trade(6 * HOUR + 2, Purpose.CLOSE, {CALL: (-10, 1040, 30_000), PUT: (-10, 40, 30_000)}, closing)
     run.trade(6 * HOUR + 3, Purpose.HEDGE, {PERPETUAL: (900, 200_000, 5_000)})
     run.fact(Notice(T0 + 7 * HOUR, "info", "OPERATOR", "rearm <b>desk</b>"))

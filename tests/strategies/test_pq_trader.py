@@ -41,7 +41,7 @@ def test_it_buys_the_straddle_when_the_forecast_exceeds_implied_by_the_threshold
     ]
     assert (intent.purpose, intent.reduce_only) == (Purpose.OPEN, False)
     assert intent.reason == (
-        "open_long p_vol=0.6000 q_vol=0.5000 spread=+0.1000 tenor_days=14.00 strike=80000 forward=80300.00"
+        "open_long p_vol=0.5000 q_vol=0.6000 spread=+0.1000 tenor_days=14.00 strike=80000 forward=80300.00"
     )
     assert trader.spread == pytest.approx(0.10, abs=1e-12)
 
@@ -67,7 +67,7 @@ def test_the_forecast_is_matched_to_the_life_of_the_expiry(bench) -> None:  # ty
     path = (0.9,) * 7 + (0.5,) * 53
     bench.view.forecasts["BTC"] = type(made)("BTC", "har", made.made_ns, made.horizon_ns, 0.5, path)
     trader.on_surface(bench.ctx, bench.surface(0.5))
-    assert trader.p_vol == pytest.approx(math.sqrt((7 * 0.81 + 7 * 0.25) / 14.0), rel=1e-12)
+    assert trader.forecast_vol == pytest.approx(math.sqrt((7 * 0.81 + 7 * 0.25) / 14.0), rel=1e-12)
 
 
 def test_it_holds_until_the_spread_is_gone_then_closes_reduce_only(bench) -> None:  # type: ignore[no-untyped-def]
@@ -82,7 +82,7 @@ def test_it_holds_until_the_spread_is_gone_then_closes_reduce_only(bench) -> Non
     assert [(leg.instrument, leg.lots) for leg in closing.legs] == [
         (leg.instrument, -leg.lots) for leg in opened[0].legs
     ]
-    assert closing.reason.startswith("close_exit p_vol=0.6000 q_vol=0.5950 spread=+0.0050 tenor_days=13.50")
+    assert closing.reason.startswith("close_exit p_vol=0.5950 q_vol=0.6000 spread=+0.0050 tenor_days=13.50")
 
 
 def test_an_exit_waits_for_the_holding_time(bench) -> None:  # type: ignore[no-untyped-def]

@@ -1,4 +1,6 @@
-"""E1, the P-Q volatility trader: buys straddles when forecast volatility (P) exceeds implied (Q), sells them when below.
+"""E1, the P-Q volatility trader: buys straddles when forecast volatility exceeds implied, sells them when below.
+
+The requirement's names, kept in the reasons: p_vol is what the market thinks (implied), q_vol what the model believes.
 
 spread = forecast over exactly the life of the expiry - implied at the forward of that expiry. Beyond `threshold` it
 opens the at-the-money straddle; it closes when the spread has come back to `exit_threshold`, near expiry, or to remove
@@ -75,8 +77,8 @@ class PqTrader(Strategy):
     def __init__(self, params: PqParams) -> None:
         self.params = params
         self.spread = math.nan
-        self.p_vol = math.nan
-        self.q_vol = math.nan
+        self.forecast_vol = math.nan
+        self.implied_vol = math.nan
         self.note = "nothing seen yet"
         self._opened_ns = 0
         self._asked_ns = 0
@@ -137,9 +139,9 @@ class PqTrader(Strategy):
         return self._enter(ctx, side * max(abs(lots) for lots in held.values()))
 
     def _measure(self, ctx: Context, expiry_ns: int) -> bool:
-        """Set p_vol, q_vol and spread at an expiry; False, with a note, when either side is missing or old."""
+        """Set forecast_vol, implied_vol and spread at an expiry; False, with a note, when either side is missing or old."""
         p = self.params
-        self.spread = self.p_vol = self.q_vol = math.nan
+        self.spread = self.forecast_vol = self.implied_vol = math.nan
         surface = ctx.market.surfaces.get(p.underlying)
         forecast = ctx.market.forecasts.get(p.underlying)
         if surface is None or ctx.now_ns - surface.asof_ns > p.max_surface_age_ns:
@@ -155,11 +157,13 @@ class PqTrader(Strategy):
         if fit is None:
             self.note = "no surface at the expiry"
             return False
-        self.q_vol = slice_vol(fit, surface.asof_ns)
-        self.p_vol = matched_sigma(forecast.daily_sigma, (expiry_ns - ctx.now_ns) / NS_PER_DAY)
-        self.spread = self.p_vol - self.q_vol
+        self.implied_vol = slice_vol(fit, surface.asof_ns)
+        self.forecast_vol = matched_sigma(forecast.daily_sigma, (expiry_ns - ctx.now_ns) / NS_PER_DAY)
+        self.spread = self.forecast_vol - self.implied_vol
         if not math.isfinite(self.spread):
-            self.note = "the forecast does not reach the expiry" if math.isfinite(self.q_vol) else "no implied vol"
+            self.note = (
+                "the forecast does not reach the expiry" if math.isfinite(self.implied_vol) else "no implied vol"
+            )
             return False
         return True
 
@@ -230,13 +234,13 @@ class PqTrader(Strategy):
 
     def _reason(self, ctx: Context, expiry_ns: int) -> str:
         tenor = (expiry_ns - ctx.now_ns) / NS_PER_DAY
-        return f"{self.note} p_vol={self.p_vol:.4f} q_vol={self.q_vol:.4f} spread={self.spread:+.4f} tenor_days={tenor:.2f}"
+        return f"{self.note} p_vol={self.implied_vol:.4f} q_vol={self.forecast_vol:.4f} spread={self.spread:+.4f} tenor_days={tenor:.2f}"
 
     def state(self) -> State:
         return {
             "spread": self.spread,
-            "p_vol": self.p_vol,
-            "q_vol": self.q_vol,
+            "forecast_vol": self.forecast_vol,
+            "implied_vol": self.implied_vol,
             "note": self.note,
             "opened_ns": self._opened_ns,
             "asked_ns": self._asked_ns,
@@ -245,7 +249,8 @@ class PqTrader(Strategy):
         }
 
     def restore(self, state: State) -> None:
-        self.spread, self.p_vol, self.q_vol = state["spread"], state["p_vol"], state["q_vol"]
+        self.spread = state["spread"]
+        self.forecast_vol, self.implied_vol = state["forecast_vol"], state["implied_vol"]
         self.note = state["note"]
         self._opened_ns, self._asked_ns = state["opened_ns"], state["asked_ns"]
         self._asked_legs = tuple(state["asked_legs"])
