@@ -94,14 +94,16 @@ class Desk:
 
     # What comes in.
 
-    def on_quote(self, now_ns: int, instrument: int) -> Sequence[Command]:
-        """A lone subscribed row has been applied."""
+    def on_quote(self, now_ns: int, instrument: int) -> Sequence[Command] | None:
+        """A lone subscribed row has been applied. None: no strategy asked for anything, so nothing that is due moved."""
         self.view.now_ns = now_ns
-        commands: Sequence[Command] = _NOTHING
+        commands: Sequence[Command] | None = None
         for seat in self._quote_seats[instrument]:
-            intents = seat.strategy.on_quote(seat.at(now_ns), instrument)
+            context = seat.context
+            context.now_ns = now_ns
+            intents = seat.strategy.on_quote(context, instrument)
             if intents:
-                commands = [*commands, *self._decide(now_ns, seat, intents)]
+                commands = [*(commands or ()), *self._decide(now_ns, seat, intents)]
         return commands
 
     def on_rows(self, now_ns: int, snapshot: bool, instruments: Sequence[int]) -> Sequence[Command]:
@@ -117,7 +119,7 @@ class Desk:
                     analyst.observe(now_ns, index)
                 analyst.request(self.view, now_ns, due_ns)
         for instrument in instruments:
-            commands.extend(self.on_quote(now_ns, instrument))
+            commands.extend(self.on_quote(now_ns, instrument) or ())
         if snapshot:
             for seat in self.parts.seats.all:
                 if seat.subscriptions.snapshots:
