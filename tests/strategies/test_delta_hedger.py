@@ -47,6 +47,16 @@ def test_inside_the_band_it_does_nothing(bench, delta: float) -> None:  # type: 
     assert hedger.leg.hedges == 0
 
 
+def test_a_hedge_smaller_than_the_smallest_waits_until_it_is_worth_an_order(bench) -> None:  # type: ignore[no-untyped-def]
+    hedger = _hedger(bench, band=0.05, min_hedge=0.01)
+    bench.book.delta = 0.0599
+    assert hedger.on_timer(bench.ctx) == ()
+    assert (hedger.leg.note, hedger.leg.hedges) == ("less than the smallest hedge", 0)
+    bench.book.delta = 0.0602
+    (intent,) = hedger.on_timer(bench.ctx)
+    assert intent.legs[0].lots == -82  # 0.0102 BTC at 80,300 USD in contracts of 10 USD, rounded into the band
+
+
 def test_only_one_hedge_is_in_flight(bench) -> None:  # type: ignore[no-untyped-def]
     hedger = _hedger(bench)
     bench.book.delta = 1.0

@@ -25,8 +25,10 @@ _KEPT_DAYS: Final = 400
 class HedgeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """hedge_instrument: symbol, or empty for the underlying's only perpetual. band, target: units of the underlying.
 
-    hedge_to: "edge" of the band or "target". leg_grace_ns: how long other orders of the book may work before delta is
-    hedged all the same, so that the first leg of a straddle is not hedged while the second is on its way.
+    hedge_to: "edge" of the band or "target". min_hedge: units of the underlying below which a hedge waits, so that a
+    delta on the edge of its band does not send one lot after another. leg_grace_ns: how long other orders of the book
+    may work before delta is hedged all the same, so that the first leg of a straddle is not hedged while the second is
+    on its way.
     """
 
     underlying: str
@@ -34,6 +36,7 @@ class HedgeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     band: float = 0.05
     target: float = 0.0
     hedge_to: HedgeTo = HedgeTo.EDGE
+    min_hedge: float = 0.0
     style: Style = Style.CROSS
     max_hedges_per_hour: int = 20
     min_spacing_ns: int = 60 * NS_PER_SECOND
@@ -41,6 +44,7 @@ class HedgeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def __post_init__(self) -> None:
         require(self.band >= 0.0, "band", self.band, "units of the underlying, not below 0")
+        require(0.0 <= self.min_hedge < math.inf, "min_hedge", self.min_hedge, "units of the underlying, not below 0")
         require(math.isfinite(self.target), "target", self.target, "a finite number of units of the underlying")
         require(self.max_hedges_per_hour >= 1, "max_hedges_per_hour", self.max_hedges_per_hour, "at least 1")
         require(self.min_spacing_ns >= 0, "min_spacing_ns", self.min_spacing_ns, "not below 0")
@@ -121,6 +125,9 @@ class HedgeLeg:
         lots = hedge_lots(net_delta, p.target, half_width, one_lot, to or p.hedge_to)
         if not lots:
             self.note = "inside the band"
+            return ()
+        if abs(lots) * one_lot < p.min_hedge:
+            self.note = "less than the smallest hedge"
             return ()
         self._limiter.record(now_ns)
         self.hedges += 1
