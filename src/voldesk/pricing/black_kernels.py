@@ -46,8 +46,8 @@ def mills_difference(h: float, t: float) -> float:
         square = t * t
         order = 1.0
         for _ in range(_TERMS):
-            even = order * even + h * odd
-            odd = (order + 1.0) * odd + h * even
+            # Both from the old pair: one multiplication and one addition long, which is what this loop waits for.
+            even, odd = order * even + h * odd, (order + 1.0 + h * h) * odd + h * order * even
             order += 2.0
             weight *= square / (order * (order - 1.0))
             term = weight * odd
