@@ -68,15 +68,15 @@ class MarketView:
         self.forecasts: dict[str, VolForecast] = {}
 
     def quote(self, instrument: int) -> Quote:
-        row = self.live.values[instrument]
-        return Quote(float(row[0]), float(row[1]), float(row[2]), float(row[3]), int(self.live.stamps[instrument, 0]))
+        bid, bid_size, ask, ask_size = self.live.values[instrument, :4].tolist()
+        return Quote(bid, bid_size, ask, ask_size, self.live.stamps.item(instrument, Stamp.QUOTE_EVENT_NS))
 
     def value(self, instrument: int, field: Field) -> float:
         return float(self.live.values[instrument, field])
 
     def quote_age_ns(self, instrument: int) -> int:
         """Age of the standing quote by its event time; very large when never quoted."""
-        return self.now_ns - int(self.live.stamps[instrument, Stamp.QUOTE_EVENT_NS])
+        return self.now_ns - self.live.stamps.item(instrument, Stamp.QUOTE_EVENT_NS)
 
     def is_stale(self, instrument: int) -> bool:
         return self.quote_age_ns(instrument) > self.quote_ttl_ns

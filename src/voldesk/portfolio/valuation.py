@@ -220,20 +220,24 @@ class Valuer:
 
     def net_delta(self, held: IntArray, underlying: str) -> float:
         """Units of `underlying` of packed positions (m, 2); NaN when one of them cannot be valued."""
-        return self.net_delta_status(held, underlying)[0]
+        return self._net_delta(held, underlying)[0]
 
     def net_delta_status(self, held: IntArray, underlying: str) -> tuple[float, RiskStatus]:
         """As `net_delta`, with the worst `RiskStatus` met."""
+        delta, status = self._net_delta(held, underlying)
+        return delta, RiskStatus(status)
+
+    def _net_delta(self, held: IntArray, underlying: str) -> tuple[float, int]:
         view, columns = self.view, self.columns
         if underlying not in view.table.underlyings:
-            return 0.0, RiskStatus.OK
+            return 0.0, OK
         number = view.table.underlyings.index(underlying)
         delta, status = net_delta_of(view.live.values, columns.ints, columns.floats, held, number, view.now_ns)
         if status != NO_IV:
-            return delta, RiskStatus(status)
+            return delta, status
         ours = held[columns.ints[held[:, 0], UNDERLYING] == number]
         risk = self.risk(ours[:, 0], ours[:, 1])
-        return float(risk.net_delta.sum()), RiskStatus(int(risk.status.max()))
+        return float(risk.net_delta.sum()), int(risk.status.max())
 
     def risk(self, ids: IntArray, lots: IntArray) -> PositionRisk:
         """Value and Greeks of any number of positions; ids and lots have shape (n,)."""
