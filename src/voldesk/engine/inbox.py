@@ -115,8 +115,8 @@ class Inbox:
         return sum(source.rows for source in self._sources)
 
     def limit(self, due_ns: int) -> int:
-        """The latest time up to which the loaded window is complete, at most `due_ns`."""
-        return due_ns if due_ns < self._released_ns else self._released_ns - 1
+        """The latest time up to which the loaded window is complete, at most `due_ns`; always when all is released."""
+        return due_ns if due_ns < self._released_ns or self._released_ns == NEVER_NS else self._released_ns - 1
 
     def extend(self) -> None:
         """Take the next block from the source that is furthest behind, and load what became certain."""
