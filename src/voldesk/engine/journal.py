@@ -127,6 +127,9 @@ def segments(folder: Path) -> list[Path]:
     found = sorted(folder.glob("*.vdj"))
     if not found:
         raise JournalError(f"{folder.name}: no journal segments (*.vdj) here; expected a run's journal folder.")
+    for number, path in enumerate(found, 1):
+        if path.stem != f"{number:06d}":
+            raise JournalError(f"{number:06d}.vdj is missing from the journal; restore it from a copy.")
     return found
 
 

@@ -16,7 +16,7 @@ from voldesk.core.orders import Command
 from voldesk.core.ports import State
 from voldesk.core.reports import Report
 from voldesk.core.units import NEVER_NS
-from voldesk.engine.journal import Record, RecordKind, decode_block, read_journal
+from voldesk.engine.journal import FORMAT, Record, RecordKind, decode_block, read_journal
 
 _Input = Report | ComputeResult | OperatorCommand
 _decoder = msgspec.msgpack.Decoder(tuple[int, _Input])
@@ -41,6 +41,11 @@ def take_apart(folder: Path, complete: bool) -> Recorded:
     for record in read_journal(folder, complete):
         if record.kind is RecordKind.HEADER and found is None:
             found = Recorded(msgspec.msgpack.decode(record.payload))
+            if found.header.get("format") != FORMAT:
+                raise JournalError(
+                    f"journal format {found.header.get('format')} is not known here; expected {FORMAT}. Use the voldesk"
+                    " that wrote it."
+                )
         elif found is None:
             raise JournalError(f"journal record 0 ({record.segment}, byte 0) is {record.kind.name}; expected HEADER.")
         elif record.kind is RecordKind.ROWS:
