@@ -79,7 +79,9 @@ def read_tables(
             table = read_table(file, columns)
         except MarketDataError as error:
             if not allow_damaged:
-                raise
+                if len(parquet_files(path)) == 1:
+                    raise
+                raise MarketDataError(f"{error} Or replay the other files: --set market.allow_damaged=true.") from None
             damage.append(str(error))
             continue
         tables.append(table)

@@ -192,6 +192,11 @@ class Recording:
     damage: tuple[str, ...] = ()
     index: dict[str, IndexHistory] = field(default_factory=dict)
 
+    @property
+    def usable(self) -> int:
+        """Recorded rows that were neither quarantined nor left out."""
+        return int(((self.rows.origin >= 0) & (self.cleaned.reason < FIRST_QUARANTINED)).sum())
+
     def describe(self) -> list[str]:
         """What the recording lacks, and what stands in for it: for the report."""
         return list(self.lacks)

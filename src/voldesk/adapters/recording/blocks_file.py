@@ -229,12 +229,14 @@ class BlockWriter:
 
 
 class BlockReader:
-    """Reads a recording of ours as far as it is whole. `damage` names what is lost, by file and byte offset."""
+    """Reads a recording of ours as far as it is whole. `damage` names what is lost, by file and byte offset;
+    `has_hole` says that finished rows are, and not just the torn end that a killed writer leaves."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.header = read_header(folder)
         self.damage: list[str] = []
+        self.has_hole = False
         self.segments: list[tuple[Path, int]] = []
         self._find_segments()
 
@@ -254,12 +256,14 @@ class BlockReader:
             try:
                 metadata = pq.read_metadata(path)
             except (pa.ArrowException, OSError):
+                self.has_hole = True
                 self.damage.append(
                     f"{path.name} is truncated or damaged: its {path.stat().st_size} bytes cannot be read"
                     + (f", nor are the {len(files) - number - 1} segments after it" if number + 1 < len(files) else "")
                 )
                 return
             if path.stem != _stem(number):
+                self.has_hole = True
                 self.damage.append(
                     f"{_stem(number)}.parquet is missing; the {len(files) - number} segments after it are left out"
                 )
@@ -291,9 +295,9 @@ class BlockReader:
             pass
         except (pa.ArrowException, OSError):
             rows = sum(b.num_rows for b in batches)
-            self.damage.append(
-                f"{path.name} is cut off: {rows} rows read, the rest from byte {whole} of {len(content)} is lost"
-            )
+            torn = f"{path.name} is cut off: {rows} rows read, the rest from byte {whole} of {len(content)} is lost"
+            if torn not in self.damage:
+                self.damage.append(torn)
         return path, batches
 
     def read_segment(self, number: int) -> tuple[IntArray, FloatArray]:
@@ -316,5 +320,7 @@ class BlockReader:
         return np.hstack([ints for ints, _ in parts]), np.hstack([floats for _, floats in parts])
 
     def files(self) -> tuple[SourceFile, ...]:
-        """Content hash and rows of each finished segment."""
-        return tuple(source_file(path, rows) for path, rows in self.segments)
+        """Content hash and rows of each segment, the unfinished one last."""
+        left = self.open_segment()
+        tail = [(left[0], sum(b.num_rows for b in left[1]))] if left is not None and left[1] else []
+        return tuple(source_file(path, rows) for path, rows in (*self.segments, *tail))

@@ -121,18 +121,35 @@ def write_recording(
     return rows
 
 
+def _refuse_altered(path: Path, ints: IntArray, instruments: int) -> None:
+    """Rows that break what every Block promises: the files were altered, or mixed from two recordings."""
+    number, event, recv = ints[IntColumn.INSTRUMENT], ints[IntColumn.TS_EVENT_NS], ints[IntColumn.TS_RECV_NS]
+    for bad, what in (
+        ((number < 0) | (number >= instruments), f"names none of the {instruments} instruments listed"),
+        (recv < event, "was received before it happened"),
+        ((np.diff(event, prepend=event[:1]) < 0) | (np.diff(recv, prepend=recv[:1]) < 0), "goes back in time"),
+    ):
+        if bad.any():
+            raise MarketDataError(
+                f"{path.name} row {int(np.argmax(bad))} {what}; the files were altered or mixed. Restore them from a copy."
+            )
+
+
 def open_blocks(path: Path, table: InstrumentTable | None = None, replay: Replay | None = None) -> Recording:
-    """Open a recording of ours in memory. Raises MarketDataError for damage, unless `allow_damaged`.
+    """Open a recording of ours in memory. Raises MarketDataError for a hole, unless `allow_damaged`, and for rows
+    that no recorder writes. The torn end that a killed recorder leaves is no hole: it is named in `damage`.
 
     Rows come back as the feed delivered them, under the same ids when no `table` is given, and are not cleaned again.
     A group whose end was not written (the recorder was killed) is left out, since nobody may see half a chain.
     """
     reader = BlockReader(path)
     ints, floats = reader.read()
-    if reader.damage and not (replay and replay.allow_damaged):
+    if reader.has_hole and not (replay and replay.allow_damaged):
         raise MarketDataError(
-            f"{reader.damage[0]}. Allow damaged files to replay the {ints.shape[1]} rows that are whole."
+            f"{reader.damage[0]}. Restore it, or replay the {ints.shape[1]} whole rows before it:"
+            " --set market.allow_damaged=true."
         )
+    _refuse_altered(path, ints, len(reader.header.instruments))
     whole = np.flatnonzero(ints[IntColumn.FLAGS] & int(RowFlag.GROUP_END))
     rows_whole = int(whole[-1]) + 1 if whole.size else 0
     if rows_whole == 0:

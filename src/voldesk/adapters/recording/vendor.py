@@ -24,6 +24,7 @@ from voldesk.core.errors import InputError, MarketDataError
 from voldesk.core.units import NS_PER_MS, NS_PER_SECOND, VOL_POINTS_PER_UNIT
 from voldesk.instruments.symbology import SYMBOLOGIES
 from voldesk.instruments.table import InstrumentTable
+from voldesk.market.clean import CleaningRules, refuse_percent
 
 FORMAT: Final = "vendor"
 _UNIT_NS: Final = {"ns": 1, "us": 1_000, "ms": NS_PER_MS, "s": NS_PER_SECOND}
@@ -151,6 +152,10 @@ def read_vendor(
         for price, size, name in (("bid", FloatColumn.BID_SIZE, "bid_size"), ("ask", FloatColumn.ASK_SIZE, "ask_size")):
             if price in columns and name not in columns:
                 floats[size] = np.where(np.isnan(floats[_QUOTES[price]]), np.nan, mapping.assumed_size)
+    try:
+        refuse_percent(floats[FloatColumn.MARK_IV], CleaningRules())
+    except MarketDataError as error:
+        raise MarketDataError(f"{path.name}: {error} Or say iv_percent: true in the mapping.") from None
     trades = "trade_price" in columns
     flags = RowFlag.TRADE if trades else RowFlag.QUOTE | (RowFlag.MARK if set(columns) & set(_MARKS) else RowFlag(0))
     event, arrived = ts[order], recv[order]

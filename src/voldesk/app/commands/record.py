@@ -108,7 +108,9 @@ def _write(folder: Path, source: MarketSource, span: int, as_json: bool) -> _Tal
     stopping: list[int] = []
     previous = {s: signal.signal(s, lambda number, _: stopping.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
     columns = (TextColumn("{task.description}"), BarColumn(32), TextColumn("{task.percentage:>3.0f} %"))
-    bars = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), disable=as_json)
+    console = Console(stderr=True)
+    quiet = as_json or not console.is_terminal
+    bars = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=quiet)
     try:
         with bars as progress, BlockWriter(folder, source.table, feed.source, notes=notes) as writer:
             task = progress.add_task("recording", total=min(stop_ns, source.end_ns + 1) - source.start_ns)
@@ -163,7 +165,7 @@ def run_import(source: Path, mapping: Path, out: Path, as_json: bool) -> None:
     columns = read_mapping(mapping)
     folder = new_folder(out, source.stem)
     recording = import_vendor(source, columns, folder)
-    if len(recording.feed) == 0:
+    if recording.usable == 0:
         raise MarketDataError(
             f"{source.name}: none of its {recording.quotes} rows can be used ({_counts(recording.quarantined)}); check the mapping."
         )
