@@ -29,13 +29,14 @@ def _field(strategy: str, key: str, known: tuple[str, ...]) -> str:
     raise InputError(f"strategy {strategy}: unknown parameter {key!r}; {remedy}")
 
 
-def _value(strategy: str, field: str, value: Any) -> Any:
-    if not field.endswith("_ns") or not isinstance(value, str):
+def _value(strategy: str, key: str, field: str, value: Any) -> Any:
+    """Durations are text; a number is nanoseconds only under the key that says so."""
+    if not field.endswith("_ns") or (key == field and not isinstance(value, str)):
         return value
     try:
         return parse_duration(value)
     except InputError as error:
-        raise InputError(f"strategy {strategy}: {field.removesuffix('_ns')}={error}") from None
+        raise InputError(f"strategy {strategy}: {key}={error}") from None
 
 
 def read_params(kind: type[_P], strategy: str, given: Mapping[str, Any]) -> _P:
@@ -46,7 +47,7 @@ def read_params(kind: type[_P], strategy: str, given: Mapping[str, Any]) -> _P:
         field = _field(strategy, key, known)
         if field in values:
             raise InputError(f"strategy {strategy}: {key!r} is given twice; keep one of {key} and {field}.")
-        values[field] = _value(strategy, field, value)
+        values[field] = _value(strategy, key, field, value)
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:

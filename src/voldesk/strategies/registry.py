@@ -23,6 +23,12 @@ STRATEGIES: Final[dict[str, str]] = {
     "pq_trader": "voldesk.strategies.pq_trader:PqTrader",
 }
 
+_FAULTS: Final = (
+    *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError),
+    *(OSError, RuntimeError, SyntaxError, TypeError, ValueError),
+)
+"""What somebody else's module can raise while it is imported."""
+
 
 def load(name: str) -> type[Strategy]:
     """The class behind a short name or `module:Class`. Raises InputError saying what could not be found."""
@@ -42,8 +48,9 @@ def load(name: str) -> type[Strategy]:
         raise InputError(
             f"strategy={name!r}: no module {module_name}; put {module_name}.py beside the settings or on PYTHONPATH."
         ) from None
-    except (ImportError, SyntaxError) as error:
-        raise InputError(f"strategy={name!r}: {module_name} cannot be imported: {error}.") from None
+    except _FAULTS as error:
+        fault = f"{type(error).__name__}: {error}"
+        raise InputError(f"strategy={name!r}: {module_name} cannot be imported ({fault}); mend it.") from error
     found = getattr(module, class_name, None)
     if found is None:
         names = [key for key, value in vars(module).items() if isinstance(value, type) and value is not Strategy]
