@@ -6,6 +6,7 @@ known one. Secrets never stand here: `${NAME}` reads the environment.
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 import os
 import re
@@ -25,9 +26,12 @@ from pydantic import (
     field_validator,
 )
 
+from voldesk.app.run_notes import see_strategies
 from voldesk.core.durations import format_duration, parse_duration
 from voldesk.core.errors import InputError
 from voldesk.core.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, NS_PER_SECOND
+from voldesk.risk.limits import limit
+from voldesk.strategies import registry
 
 
 def _duration(value: object) -> int:
@@ -39,6 +43,14 @@ def _duration(value: object) -> int:
 
 Duration = Annotated[int, BeforeValidator(_duration), PlainSerializer(format_duration, when_used="json")]
 """Nanoseconds, written as text; a bare number is refused because nobody can tell its unit."""
+
+
+def _instant(value: object) -> object:
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+Instant = Annotated[str, BeforeValidator(_instant)]
+"""Text such as 2026-01-05T00:00:00Z, which YAML without quotes would make a date of."""
 
 
 class _Section(BaseModel):
@@ -55,12 +67,13 @@ class MarketConfig(_Section):
     perp_spread: float = Field(0.0001, ge=0, lt=0.05)  # relative, of the perpetual quoted around the recorded index
     quote_ttl: Duration = 30 * NS_PER_MINUTE
     feed_delay: Duration = 20 * NS_PER_MS
+    allow_damaged: bool = False  # replay what is whole of a recording with unreadable files; the report names the rest
 
 
 class SyntheticMarketConfig(_Section):
     """The seeded market: see sim/synthetic_market.py for the dynamics."""
 
-    start: str = "2026-01-05T00:00:00Z"
+    start: Instant = "2026-01-05T00:00:00Z"
     duration: Duration = 30 * NS_PER_DAY
     step: Duration = NS_PER_SECOND
     chain_step: Duration = 10 * NS_PER_SECOND
@@ -145,13 +158,13 @@ class StrategyConfig(BaseModel):
 class BookConfig(_Section):
     name: str
     strategies: tuple[StrategyConfig, ...] = Field(min_length=1)
-    share: Decimal = Decimal(1)  # of the account's deposit
+    share: Decimal = Field(Decimal(1), gt=0, le=1)  # of the account's deposit
 
 
 class RunConfig(_Section):
     """Everything a run depends on besides its data. The resolved form is written into the run folder."""
 
-    name: str
+    name: str = Field(pattern=r"^[\w.-]{1,64}$")  # also of the run folder
     seed: int = Field(7, ge=0, lt=2**63)
     market: MarketConfig = MarketConfig()
     synthetic: SyntheticMarketConfig = SyntheticMarketConfig()
@@ -220,9 +233,23 @@ def _one_line(error: ValidationError, where: str) -> str:
     return f"{where}: {name}={first['input']!r}: {message}."
 
 
+class _OnceLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice in one section, of which YAML would keep the last and say nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            name = str(key.value)
+            if name in seen:
+                problem = f"key '{name}' stands twice in one section"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
 def _parse(text: str, where: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, _OnceLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" line {mark.line + 1}" if mark else ""
@@ -260,6 +287,8 @@ def parse_config(
 ) -> RunConfig:
     """A checked configuration from YAML text. Raises InputError with one line: place, value, expectation, remedy."""
     raw = _parse(_substitute(text, os.environ if environment is None else environment), where)
+    if raw is None:
+        raise InputError(f"{where} is empty; expected sections (name, market, books, ...), see config/ for examples.")
     if not isinstance(raw, dict):
         raise InputError(
             f"{where}: expected a mapping of sections (name, market, books, ...), got {type(raw).__name__}."
@@ -291,8 +320,18 @@ def read_yaml(path: Path) -> Any:
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """As `parse_config`, from a file."""
-    return parse_config(_read(path), path.name, overrides)
+    """As `parse_config`, from a file, with its strategies and limits tried out.
+
+    Strategies of one's own may lie beside the file.
+    """
+    config = parse_config(_read(path), path.name, overrides)
+    see_strategies(path.parent)
+    for book in config.books:
+        for item in book.strategies:
+            registry.build(item.strategy, item.parameters)
+    for changed in config.risk.limits:
+        limit(changed.code, changed.value, changed.unit, changed.scope)
+    return config
 
 
 def dump_config(config: RunConfig) -> str:

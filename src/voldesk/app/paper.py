@@ -7,7 +7,6 @@ process did after it, which must come out byte-equal to the rest of the journal,
 from __future__ import annotations
 
 import fcntl
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import IO, Final
 import msgspec
 
 from voldesk.app.config import RunConfig, dump_config, parse_config
+from voldesk.app.run_notes import read_notes, write_notes
 from voldesk.app.sources import MarketSource, open_market
 from voldesk.app.wiring import Wired, header, wire
 from voldesk.core.errors import InputError, JournalError
@@ -71,11 +71,18 @@ def _lock(folder: Path) -> IO[str]:
     return handle
 
 
-def open_paper(config: RunConfig, source: MarketSource, folder: Path, data: Path | None) -> PaperDesk:
-    """A new paper desk, nothing run yet."""
+def open_paper(
+    config: RunConfig,
+    source: MarketSource,
+    folder: Path,
+    data: Path | None,
+    seed_prices: Path | None = None,
+    settings: Path | None = None,
+) -> PaperDesk:
+    """A new paper desk, nothing run yet. `settings`: the configuration file, where strategies may lie beside."""
     lock = _lock(folder)
     (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
-    (folder / "source.json").write_text(json.dumps({"data": str(data.resolve()) if data else None}), encoding="utf-8")
+    write_notes(folder, data, seed_prices, settings)
     journal = JournalWriter(folder / "journal", sync=config.engine.sync_journal)
     journal.open_segment()
     journal.append(RecordKind.HEADER, header(config, source, "paper"))
@@ -112,10 +119,10 @@ def resume_paper(folder: Path) -> PaperDesk:
     if head["mode"] != "paper":
         raise InputError(f"{folder}: a {head['mode']}, not a paper desk; run it again instead.")
     config = parse_config(str(head["config"]), "journal header", environment={})
-    noted = json.loads((folder / "source.json").read_text(encoding="utf-8"))["data"]
-    source = open_market(config, Path(noted) if noted else None)
+    notes = read_notes(folder)
+    source = open_market(config, notes.data_path, notes.seed_path)
     if source.provenance != head["sources"]:
-        raise InputError(f"{noted}: not the recording of this run any more (hashes differ); restore the file.")
+        raise InputError(f"{notes.data}: not the recording of this run any more (hashes differ); restore the file.")
     journal = JournalWriter(folder / "journal", sync=config.engine.sync_journal)
     has_state = len(records) > 1 and records[1].kind is RecordKind.STATE
     tail = records[2:] if has_state else records[1:]

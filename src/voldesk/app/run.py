@@ -15,6 +15,7 @@ import msgspec
 from voldesk.app.config import RunConfig, dump_config
 from voldesk.app.report import write_report
 from voldesk.app.run_folder import RunTables, read_tables
+from voldesk.app.run_notes import write_notes
 from voldesk.app.sources import MarketSource
 from voldesk.app.summary import build_summary
 from voldesk.app.wiring import Wired, open_journal, wire
@@ -59,10 +60,12 @@ def backtest(
     report: bool = True,
     on_progress: Callable[[int], None] | None = None,
     until_ns: int = NEVER_NS,
+    seed_prices: Path | None = None,
+    settings: Path | None = None,
 ) -> Finished:
     """Run to the end of the data, close the journal, write the folder. `wall_s` counts the run alone, not reports."""
     (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
-    (folder / "source.json").write_text(json.dumps({"data": str(data.resolve()) if data else None}), encoding="utf-8")
+    write_notes(folder, data, seed_prices, settings)
     inline = source.kind == "synthetic"
     journal = open_journal(folder / "journal", config, source, "backtest")
     journal.append(RecordKind.SOURCE, msgspec.msgpack.encode(source.provenance))

@@ -17,7 +17,7 @@ from voldesk.adapters.feeds.detect import open_recording
 from voldesk.adapters.feeds.recording import Recording, Replay
 from voldesk.app.config import RunConfig
 from voldesk.core.arrays import FloatArray, IntArray
-from voldesk.core.errors import InputError
+from voldesk.core.errors import InputError, MarketDataError
 from voldesk.core.ports import Feed
 from voldesk.core.units import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND
 from voldesk.forecast.realised import garman_klass
@@ -27,6 +27,7 @@ from voldesk.sim.synthetic_market import SyntheticMarket
 
 _AVERAGED_NS: Final = 30 * NS_PER_MINUTE  # Deribit's delivery price is the mean index of these
 _ENOUGH_READINGS: Final = 30
+_NAMED: Final = 10
 NO_SEED: Final = "no daily prices from before the recording: the forecast waits until it has seen enough days."
 
 
@@ -99,6 +100,12 @@ def _find_seed(config: RunConfig, data: Path, given: Path | None) -> Path | None
     return None
 
 
+def _refused(unknown: tuple[str, ...]) -> list[str]:
+    """Symbols that are not traded, the first few by name."""
+    more = [f"and {len(unknown) - _NAMED} more symbols refused"] if len(unknown) > _NAMED else []
+    return [*unknown[:_NAMED], *more]
+
+
 def _deliveries(recording: Recording) -> dict[str, dict[int, str]]:
     """Interpolated delivery prices for the expiries inside the recording; the rest never settle in it.
 
@@ -119,6 +126,19 @@ def _deliveries(recording: Recording) -> dict[str, dict[int, str]]:
     return found
 
 
+def _refuse_strangers(config: RunConfig, table: InstrumentTable) -> None:
+    """A desk that watches or holds what is not in the market would stand still and say nothing."""
+    if config.market.underlying not in table.underlyings:
+        raise InputError(
+            f"market.underlying={config.market.underlying!r} is not in the market; it holds {', '.join(table.underlyings)}."
+        )
+    settled = sorted({item.settle_currency for item in table})
+    if config.account.currency not in settled:
+        raise InputError(
+            f"account.currency={config.account.currency!r} settles nothing here; expected {' or '.join(settled)}."
+        )
+
+
 def open_market(
     config: RunConfig, data: Path | None, seed_prices: Path | None = None, recut_seed: int | None = None
 ) -> MarketSource:
@@ -133,10 +153,17 @@ def open_market(
         perp_spread=config.market.perp_spread,
         feed_delay_ns=config.market.feed_delay,
     )
-    recording = open_recording(where, replay=Replay(recut_seed=recut_seed), assumptions=assumptions)
+    replay = Replay(recut_seed=recut_seed, allow_damaged=config.market.allow_damaged)
+    recording = open_recording(where, replay=replay, assumptions=assumptions)
+    if recording.usable == 0:
+        reasons = ", ".join(f"{name} {count}" for name, count in recording.quarantined.items())
+        raise MarketDataError(
+            f"{where.name}: none of its {recording.quotes} rows can be used ({reasons}); see voldesk check data."
+        )
+    _refuse_strangers(config, recording.table)
     ints = recording.feed.ints
     seed = _find_seed(config, where, seed_prices)
-    lacks = recording.describe()
+    lacks = [*recording.describe(), *recording.damage, *_refused(recording.unknown)]
     if seed is None:
         lacks.append(NO_SEED)
     days = _read_seed(seed, _seed_symbol(config), int(ints[0, 0])) if seed is not None else None
@@ -175,6 +202,7 @@ def synthetic_settings(config: RunConfig) -> SyntheticConfig:
 
 def _synthetic(config: RunConfig) -> MarketSource:
     market = SyntheticMarket(synthetic_settings(config), config.seed)
+    _refuse_strangers(config, market.table)
     days = None
     if config.synthetic.history_days:
         days = DailyPrices(_seed_symbol(config), *market.history(config.synthetic.history_days))

@@ -27,7 +27,8 @@ def run_backtest(
     config = load_config(config_path, overrides)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(32), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=as_json) as progress:
+    quiet = as_json or not console.is_terminal
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=quiet) as progress:
         task = progress.add_task("opening the market", total=None)
         source = open_market(config, data, seed_prices, recut_seed)
         folder = new_folder(out, config.name)
@@ -40,6 +41,8 @@ def run_backtest(
             data,
             report,
             lambda now_ns: progress.update(task, completed=max(0, now_ns - source.start_ns)),
+            seed_prices=seed_prices,
+            settings=config_path,
         )
         progress.update(task, completed=span, description="done")
     if as_json:

@@ -13,22 +13,15 @@ import numpy as np
 
 from voldesk.adapters.feeds.detect import check, detect
 from voldesk.app.config import RunConfig, dump_config, load_config
-from voldesk.app.sources import synthetic_settings
+from voldesk.app.sources import open_market
 from voldesk.core.errors import InputError
 from voldesk.market.quality import QualityReport
-from voldesk.risk.limits import limit
-from voldesk.strategies import registry
 
 
 def check_parts(config: RunConfig) -> None:
-    """What the schema cannot see: strategies and their parameters, limits, times, paths. Raises in one line."""
-    for book in config.books:
-        for item in book.strategies:
-            registry.build(item.strategy, item.parameters)
-    for changed in config.risk.limits:
-        limit(changed.code, changed.value, changed.unit, changed.scope)
+    """What only a run would meet: the synthetic market's own rules, and paths. Raises in one line."""
     if config.market.source == "synthetic":
-        synthetic_settings(config)
+        open_market(config, None)
     elif config.market.path:
         detect(Path(config.market.path))
     if config.forecast.seed_prices and not Path(config.forecast.seed_prices).exists():

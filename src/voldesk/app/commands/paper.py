@@ -42,7 +42,7 @@ def run_paper(
             raise InputError("paper needs a configuration, such as config/demo.yaml, or --resume RUN.")
         config = load_config(config_path, overrides)
         source = open_market(config, data, seed_prices)
-        desk = open_paper(config, source, new_folder(out, config.name), data)
+        desk = open_paper(config, source, new_folder(out, config.name), data, seed_prices, config_path)
     _run(desk, speed, for_ns, as_json)
 
 

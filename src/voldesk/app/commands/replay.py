@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from voldesk.app.config import RunConfig, parse_config
+from voldesk.app.run_notes import read_notes
 from voldesk.app.sources import MarketSource, open_market
 from voldesk.app.wiring import header, run_id_of, wire_replay
 from voldesk.core.errors import InputError, JournalError
@@ -25,46 +26,41 @@ def _recorded_config(recorded: Recorded) -> RunConfig:
     return parse_config(str(recorded.header["config"]), "journal header", environment={})
 
 
-def _data_of(run: Path, data: Path | None) -> Path | None:
-    """Where the recording is: as given, else where the run found it."""
-    if data is not None:
-        return data
-    noted = run / "source.json"
-    found = json.loads(noted.read_text(encoding="utf-8")).get("data") if noted.exists() else None
-    return Path(found) if found else None
-
-
-def _source(run: Path, recorded: Recorded, config: RunConfig, data: Path | None) -> tuple[MarketSource, list[Feed]]:
+def _source(recorded: Recorded, config: RunConfig, data: Path | None) -> tuple[MarketSource, list[Feed]]:
     """Rows from the journal itself, or from the files it names by hash."""
     if recorded.blocks or recorded.header["kind"] == "synthetic":
         table = InstrumentTable(msgspec.convert(recorded.header["instruments"], list[Instrument]))
         feeds: list[Feed] = [RecordedRows(source, blocks) for source, blocks in sorted(recorded.blocks.items())]
         seed = open_market(config, None).seed_prices if recorded.header["kind"] == "synthetic" else None
         if recorded.header["kind"] != "synthetic":
-            seed = open_market(config, _data_of(run, data)).seed_prices
+            seed = open_market(config, data).seed_prices
         kind = str(recorded.header["kind"])
         return MarketSource(kind=kind, table=table, feeds=feeds, seed_prices=seed), feeds
-    where = _data_of(run, data)
-    if where is None:
+    if data is None:
         raise InputError("the journal names its rows by hash and does not say where they are; pass --data PATH.")
-    source = open_market(config, where)
+    source = open_market(config, data)
     if source.provenance != recorded.header["sources"]:
-        raise InputError(f"{where}: not the recording of this run (file hashes or row ranges differ); pass its own.")
+        raise InputError(f"{data}: not the recording of this run (file hashes or row ranges differ); pass its own.")
     return source, source.feeds
+
+
+def _journal(run: Path) -> Path:
+    if not (run / "journal").is_dir():
+        raise InputError(f"{run}: no journal folder here; expected a run folder such as runs/20260105T000000-name.")
+    return run / "journal"
 
 
 def verify_run(run: Path, data: Path | None) -> dict[str, Any]:
     """Re-run the inputs and compare every decision. Raises JournalError naming the first record that differs."""
-    folder = run / "journal"
-    if not folder.is_dir():
-        raise InputError(f"{run}: no journal folder here; expected a run folder such as runs/20260105T000000-name.")
+    folder = _journal(run)
     complete = (run / "summary.json").exists()
     recorded = take_apart(folder, complete)
     config = _recorded_config(recorded)
     if run_id_of(config) != recorded.header["run_id"]:
         raise JournalError("journal record 0: the configuration does not give its run id; the header was altered.")
     start = time.perf_counter()
-    source, feeds = _source(run, recorded, config, data)
+    notes = read_notes(run)
+    source, feeds = _source(recorded, config, data or notes.data_path)
     check = DecisionCheck(recorded.decisions)
     wired = wire_replay(
         config,
@@ -94,7 +90,7 @@ def verify_run(run: Path, data: Path | None) -> dict[str, Any]:
 def run_replay(run: Path, verify: bool, data: Path | None, as_json: bool) -> None:
     """Without `--verify` it says what the journal holds; with it, it proves that the desk decides the same again."""
     if not verify:
-        recorded = take_apart(run / "journal", complete=False)
+        recorded = take_apart(_journal(run), complete=False)
         found = {
             "run_id": recorded.header["run_id"],
             "name": recorded.header["name"],
