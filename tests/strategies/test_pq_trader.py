@@ -28,6 +28,11 @@ def _filled(bench, trader, intents) -> None:  # type: ignore[no-untyped-def]
         trader.on_fill(bench.ctx, OrderFilled(now, now, 1, 1, leg.instrument, leg.lots, 100, Liquidity.TAKER, 0, "BTC"))
 
 
+def _filled_if_any(bench, trader, intents) -> None:  # type: ignore[no-untyped-def]
+    if intents:
+        _filled(bench, trader, intents)
+
+
 def _wait(bench, ns: int) -> None:  # type: ignore[no-untyped-def]
     bench.at(bench.ctx.now_ns + ns)
 
@@ -153,6 +158,18 @@ def test_it_adds_on_a_standing_signal_up_to_its_limit(bench) -> None:  # type: i
         _wait(bench, NS_PER_HOUR)
     assert _look(bench, trader, 0.60, 0.50) == ()
     assert set(bench.book.lots_held.values()) == {20}
+
+
+def test_its_limit_counts_the_straddles_of_every_strike(bench) -> None:  # type: ignore[no-untyped-def]
+    trader = _trader(lots=10, max_position_lots=20)
+    for forward in (80_300.0, 82_100.0, 84_050.0):
+        bench.quote_all(0.50, forward)
+        bench.forecast(0.60)
+        _filled_if_any(bench, trader, trader.on_surface(bench.ctx, bench.surface(0.50, forward=forward)))
+        _wait(bench, NS_PER_HOUR)
+    held = {bench.table[i].symbol: lots for i, lots in bench.book.positions().items()}
+    assert held == {f"BTC-27MAR26-{strike}-{right}": 10 for strike in (80_000, 82_000) for right in "CP"}
+    assert trader.note == "holding"
 
 
 def test_a_refused_order_is_not_asked_for_again_at_once(bench) -> None:  # type: ignore[no-untyped-def]

@@ -31,8 +31,8 @@ from voldesk.strategies.straddle import choose_straddle, find_slice, slice_vol
 class PqParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Vols in decimals, lots of the option, tenors in days.
 
-    lots: per straddle. max_position_lots: straddles held at most (adds on a standing signal, `min_entry_gap_ns`
-    apart). exit_threshold: close a long once spread < it, a short once spread > -it. leg_grace_ns: how long a straddle
+    lots: per straddle. max_position_lots: straddles held at most, all strikes together (adds on a standing signal,
+    `min_entry_gap_ns` apart). exit_threshold: close a long once spread < it, a short once spread > -it. leg_grace_ns: how long a straddle
     may stand on one leg before the odd one is closed.
     """
 
@@ -136,7 +136,7 @@ class PqTrader(Strategy):
                 self.note = "exit signal inside min_holding"
                 return ()
             return self._close(ctx, held, "exit", partly=False)
-        return self._enter(ctx, side * max(abs(lots) for lots in held.values()))
+        return self._enter(ctx, side * _straddles(ctx.table, held))
 
     def _measure(self, ctx: Context, expiry_ns: int) -> bool:
         """Set forecast_vol, implied_vol and spread at an expiry; False, with a note, when either side is missing or old."""
@@ -255,6 +255,16 @@ class PqTrader(Strategy):
         self._opened_ns, self._asked_ns = state["opened_ns"], state["asked_ns"]
         self._asked_legs = tuple(state["asked_legs"])
         self._filled_ns = state["filled_ns"]
+
+
+def _straddles(table: InstrumentTable, held: dict[int, int]) -> int:
+    """Lots of straddles held, over all strikes and expiries; a lone leg counts as the straddle it was part of."""
+    largest: dict[tuple[int, float], int] = {}
+    for instrument, lots in held.items():
+        option = table[instrument]
+        pair = (option.expiry_ns, float(option.strike))
+        largest[pair] = max(largest.get(pair, 0), abs(lots))
+    return sum(largest.values())
 
 
 def _unmatched(table: InstrumentTable, held: dict[int, int]) -> dict[int, int]:
