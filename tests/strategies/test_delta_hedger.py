@@ -77,6 +77,18 @@ def test_it_waits_a_while_for_the_other_legs_of_a_trade(bench) -> None:  # type:
     assert hedger.on_timer(bench.ctx)
 
 
+def test_every_trade_has_its_own_while(bench) -> None:  # type: ignore[no-untyped-def]
+    hedger = _hedger(bench, leg_grace_ns=30 * NS_PER_SECOND)
+    other_leg = bench.id("BTC-27MAR26-80000-P")
+    for _ in range(2):  # the second trade must not count from the first one's beginning
+        bench.book.delta, bench.book.working = 1.0, {other_leg: 10}
+        assert hedger.on_fill(bench.ctx, None) == ()
+        bench.book.delta, bench.book.working = 0.0, {}  # the other leg has filled: nothing is left to hedge
+        assert hedger.on_fill(bench.ctx, None) == ()
+        bench.at(bench.ctx.now_ns + 10 * NS_PER_MINUTE)
+        bench.quote_all(0.50)
+
+
 def test_no_hour_holds_more_than_twenty_hedges_nor_a_minute_two(bench) -> None:  # type: ignore[no-untyped-def]
     hedger = _hedger(bench)
     bench.book.delta = 1.0

@@ -43,6 +43,7 @@ class DeltaHedger(Strategy):
         # Called every second of a simulated day: one comparison unless there is something to do. NaN falls through.
         net_delta = ctx.book.net_delta(self._underlying)
         if self._low <= net_delta <= self._high:
+            self.leg.rest()
             return ()
         return self.leg.rebalance(ctx, net_delta, self.params.band)
 

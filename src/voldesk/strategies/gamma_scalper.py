@@ -101,6 +101,7 @@ class GammaScalper(Strategy):
             self._refresh(ctx)
         net_delta = ctx.book.net_delta(self._underlying)
         if self._low <= net_delta <= self._high:
+            self.leg.rest()
             return ()
         return self.leg.rebalance(ctx, net_delta, self.half_width, self._to)
 

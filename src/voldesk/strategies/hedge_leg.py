@@ -96,6 +96,10 @@ class HedgeLeg:
         assert self._lot_delta is not None, "resolve() comes first"
         return self._lot_delta.at(price)
 
+    def rest(self) -> None:
+        """Delta lies inside its band: whatever was waited for is over, and the next wait begins anew."""
+        self._busy_since_ns = 0
+
     def rebalance(
         self, ctx: Context, net_delta: float, half_width: float, to: HedgeTo | None = None
     ) -> Sequence[OrderIntent]:
@@ -124,6 +128,7 @@ class HedgeLeg:
         one_lot = self.one_lot(price)
         lots = hedge_lots(net_delta, p.target, half_width, one_lot, to or p.hedge_to)
         if not lots:
+            self.rest()
             self.note = "inside the band"
             return ()
         if abs(lots) * one_lot < p.min_hedge:
