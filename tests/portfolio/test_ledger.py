@@ -184,6 +184,22 @@ def test_a_position_never_marked_stands_at_its_price_and_is_named() -> None:
     assert ledger.summary().pnl["unrealised"] == 500_000
 
 
+def test_a_position_opened_anew_does_not_stand_at_the_mark_of_the_one_before() -> None:
+    ledger, view = opened()
+    view.live.values[CALL, Field.MARK] = 0.05
+    ledger.apply_fill("a", fill(CALL, 10, 500, 1))
+    ledger.mark(view)
+    ledger.apply_fill("a", fill(CALL, -10, 500, 2))
+    view.live.values[CALL, Field.MARK] = 0.08
+    ledger.mark(view)  # nobody holds it: its mark is not kept
+    before = ledger.summary().equity_end
+    ledger.apply_fill("a", fill(CALL, 10, 800, 3))
+    assert ledger.summary().equity_end == before
+    ledger.mark(view)
+    assert ledger.summary().equity_end == before
+    assert ledger.unmarked() == ()
+
+
 def test_a_flip_realises_the_old_side_and_opens_the_new_at_the_trade_price() -> None:
     ledger, _ = opened()
     ledger.apply_fill("a", fill(CALL, 10, 500, 1))

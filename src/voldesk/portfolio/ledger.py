@@ -223,9 +223,10 @@ class Ledger:
 
     def _trade(self, book: Book, instrument: int, lots: int, price_ticks: int, fee: int, fee_currency: str) -> None:
         price = ExactPrice(*self.table[instrument].ticks.price(price_ticks).as_integer_ratio())
-        known = self._marks.get(instrument)
-        if known is None or self._at_cost[instrument]:
-            # No mark yet: until there is one the position stands at what was last paid for it.
+        is_held = any(other.lots(instrument) for other in self.books.values())
+        if instrument not in self._marks or self._at_cost[instrument] or not is_held:
+            # No mark, or one from when it was last held (only what is held is marked): until the next one the
+            # position stands at what was last paid for it.
             self._marks[instrument] = (float("nan"), price)
             self._at_cost[instrument] = True
             for other in self.books.values():
