@@ -205,7 +205,7 @@ def status(
 def main() -> None:
     """Entry point: a user's mistake is one line on standard error and exit code 2."""
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(prog_name="voldesk", standalone_mode=False))
     except VoldeskError as error:
         _refuse(str(error))
     except typer.TyperException as error:

@@ -10,6 +10,7 @@ import datetime as dt
 import difflib
 import os
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -164,7 +165,7 @@ class BookConfig(_Section):
 class RunConfig(_Section):
     """Everything a run depends on besides its data. The resolved form is written into the run folder."""
 
-    name: str = Field(pattern=r"^[\w.-]{1,64}$")  # also of the run folder
+    name: str  # also of the run folder
     seed: int = Field(7, ge=0, lt=2**63)
     market: MarketConfig = MarketConfig()
     synthetic: SyntheticMarketConfig = SyntheticMarketConfig()
@@ -175,6 +176,13 @@ class RunConfig(_Section):
     risk: RiskConfig = RiskConfig()
     engine: EngineConfig = EngineConfig()
     books: tuple[BookConfig, ...] = Field(min_length=1)
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, name: str) -> str:
+        if not re.fullmatch(r"\w[\w.-]{0,63}", name):
+            raise ValueError(f"{name!r} cannot name a folder; use letters, digits, '.', '_' and '-'")
+        return name
 
     @field_validator("books")
     @classmethod
@@ -229,8 +237,10 @@ def _one_line(error: ValidationError, where: str) -> str:
         return f"{where}: unknown key '{name}'; {_nearest(str(path[-1]), _keys_at(RunConfig, path[:-1]))}."
     if first["type"] == "missing":
         return f"{where}: '{name}' is missing; add it."
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {name}={first['input']!r}: {message}."
+    if first["type"] == "value_error":  # our own validators' words hold the value
+        return f"{where}: {name}: {first['msg'].removeprefix('Value error, ')}."
+    expected = first["msg"].partition(", unable")[0].replace("Input should", "expected to").replace("to be", "", 1)
+    return f"{where}: {name}={reprlib.repr(first['input'])}; {' '.join(expected.split())}."
 
 
 class _OnceLoader(yaml.SafeLoader):
@@ -307,7 +317,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise InputError(f"{path}: no such configuration; see config/ for examples.") from None
+        raise InputError(f"{path}: no such file; check the path (config/ holds examples).") from None
     except (UnicodeDecodeError, IsADirectoryError):
         raise InputError(f"{path}: not a text file; expected YAML such as config/gamma_scalp_btc.yaml.") from None
     except OSError as error:
@@ -326,11 +336,14 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     """
     config = parse_config(_read(path), path.name, overrides)
     see_strategies(path.parent)
-    for book in config.books:
-        for item in book.strategies:
-            registry.build(item.strategy, item.parameters)
-    for changed in config.risk.limits:
-        limit(changed.code, changed.value, changed.unit, changed.scope)
+    try:
+        for book in config.books:
+            for item in book.strategies:
+                registry.build(item.strategy, item.parameters)
+        for changed in config.risk.limits:
+            limit(changed.code, changed.value, changed.unit, changed.scope)
+    except InputError as error:
+        raise InputError(f"{path.name}: {error}") from error
     return config
 
 

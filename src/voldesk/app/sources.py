@@ -81,6 +81,8 @@ def _seed_symbol(config: RunConfig) -> str:
 
 
 def _read_seed(path: Path, symbol: str, before_ns: int) -> DailyPrices:
+    if not path.exists():
+        raise InputError(f"daily prices {path} do not exist; check --seed-prices or forecast.seed_prices.")
     days = read_daily(path)
     if symbol not in days:
         raise InputError(f"forecast.seed_symbol={symbol!r} is not in {path.name}; it holds {', '.join(sorted(days))}.")

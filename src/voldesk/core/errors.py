@@ -13,6 +13,9 @@ Bugs are assertions and stop the desk. Batches never raise per element: they ret
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 
 class VoldeskError(Exception):
     """Root of everything a user can meet; the command line prints it as one line and exits with 2."""
@@ -40,3 +43,15 @@ class VenueError(VoldeskError):
 
 class LimitBreach(VoldeskError):
     """An operator's action would break a limit that has no exemption."""
+
+
+def mistyped(message: str, values: Mapping[str, object]) -> str:
+    """What msgspec says of a value, with the value and in our words.
+
+    >>> mistyped("Expected `float`, got `str` - at `$.threshold`", {"threshold": "five"})
+    "threshold='five'; expected float, got str"
+    """
+    text, _, place = message.replace("`", "").partition(" - at $.")
+    key = re.split(r"[.\[]", place)[0]
+    said = text[:1].lower() + text[1:]
+    return f"{key}={values[key]!r}; {said}" if key in values else said

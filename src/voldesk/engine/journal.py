@@ -154,7 +154,8 @@ def read_journal(folder: Path, complete: bool = False) -> Iterator[Record]:
         yield from records
     if complete and (last is None or last.kind is not RecordKind.END):
         raise JournalError(
-            f"journal record {number}: END is missing; the run did not close. `voldesk paper --resume` it."
+            f"journal record {number}: END is missing; the run did not close. Go on with a paper desk"
+            " (voldesk paper --resume), run a backtest again."
         )
 
 

@@ -90,11 +90,21 @@ def read_tables(
         raise MarketDataError(damage[0] if damage else f"{path} holds nothing readable.")
     try:
         joined = pa.concat_tables(tables)
-    except pa.ArrowException as error:
-        raise MarketDataError(f"files of {path.name} differ in their columns: {str(error).splitlines()[0]}") from None
+    except pa.ArrowException:
+        raise MarketDataError(f"files of {path.name} differ: {_difference(tables, files)}; write them alike.") from None
     if joined.num_rows == 0:
         raise MarketDataError(f"{path.name} holds no rows; expected recorded quotes.")
     return joined, tuple(files), tuple(damage)
+
+
+def _difference(tables: Sequence[pa.Table], files: Sequence[SourceFile]) -> str:
+    """The first column whose type is not the same in all files."""
+    for table, file in zip(tables[1:], files[1:], strict=True):
+        for field in tables[0].schema:
+            other = table.schema.field(field.name).type
+            if other != field.type:
+                return f"column {field.name} is {field.type} in {files[0].name}, {other} in {file.name}"
+    return "their columns are of different types"
 
 
 def times_ns(table: pa.Table, name: str) -> IntArray:

@@ -19,7 +19,7 @@ from voldesk.app.run import new_folder
 from voldesk.app.sources import NO_SEED, MarketSource, open_market
 from voldesk.core.blocks import Block, IntColumn, RowFlag
 from voldesk.core.durations import parse_duration
-from voldesk.core.errors import InputError, MarketDataError
+from voldesk.core.errors import InputError, MarketDataError, mistyped
 
 SEED_FOLDER: Final = "daily_prices"
 _SHOWN: Final = 10
@@ -157,7 +157,7 @@ def read_mapping(path: Path) -> VendorMapping:
     try:
         return msgspec.convert(values, VendorMapping)
     except msgspec.ValidationError as error:
-        raise InputError(f"{path.name}: {error}; see docs/recordings.md.") from None
+        raise InputError(f"{path.name}: {mistyped(str(error), values)}; see docs/recordings.md.") from None
 
 
 def run_import(source: Path, mapping: Path, out: Path, as_json: bool) -> None:
