@@ -64,9 +64,11 @@ class Engine:
         if not self.begun and not self._begin(until_ns):
             return not self.inbox.exhausted
         inbox, clock, venue, compute, timers = self.inbox, self.clock, self.venue, self.compute, self.timers
-        on_quote = self.desk.on_quote
+        desk = self.desk
+        on_quote = desk.on_quote
         while True:
-            due = min(venue.next_time_ns(), compute.next_time_ns(), timers.next_time_ns(), self.desk.next_time_ns())
+            arrives = min(venue.next_time_ns(), compute.next_time_ns(), desk.next_time_ns())
+            due = min(arrives, timers.next_time_ns())
             if self._heard:
                 due = self.now_ns
             if self._operators and self._operators[0][0] < due:
@@ -103,7 +105,11 @@ class Engine:
                 self.journal.flush()
                 return not inbox.exhausted
             else:
-                self._due(due)
+                self._advance(due)
+                if arrives <= due or self._heard or self._operators:
+                    self._arrivals(due)
+                while (key := timers.pop_due(due)) is not None:
+                    self._send(desk.on_timer(due, key))
 
     def _begin(self, until_ns: int) -> bool:
         """Find the first row; the desk starts at its time. False when it lies beyond `until_ns` or never comes."""
@@ -135,9 +141,8 @@ class Engine:
                 self.journal.flush()
             blocks.clear()
 
-    def _due(self, now_ns: int) -> None:
-        """Everything that is not a row and is due now, in rank order."""
-        self._advance(now_ns)
+    def _arrivals(self, now_ns: int) -> None:
+        """Everything that is due now and is neither a row nor a timer, in rank order."""
         if self._heard or self.venue.next_time_ns() <= now_ns:
             reports = [*self._heard, *self.venue.advance(now_ns)]
             self._heard = []
@@ -154,8 +159,6 @@ class Engine:
             self._send(self.desk.on_operator(now_ns, command))
         if self.desk.next_time_ns() <= now_ns:
             self._send(self.desk.on_time(now_ns))
-        while (key := self.timers.pop_due(now_ns)) is not None:
-            self._send(self.desk.on_timer(now_ns, key))
 
     def _send(self, commands: Sequence[Command]) -> None:
         """Decisions are in the journal (the desk put them there) and reach the disk before the venue hears them."""

@@ -97,7 +97,8 @@ class SimulatedExchange:
         self._timetable.enter(self._latency.arrival_ns(now_ns), Due.COMMAND, command)
 
     def next_time_ns(self) -> int:
-        return min(self._timetable.next_ns(), self._outbox.next_ns())
+        own, heard = self._timetable.next_ns(), self._outbox.next_ns()
+        return own if own < heard else heard
 
     def advance(self, now_ns: int) -> Sequence[Report]:
         """Do what is due, at its own time, against the market as it stands; return what the desk has heard by now."""

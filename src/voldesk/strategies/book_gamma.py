@@ -15,11 +15,10 @@ import numpy as np
 from voldesk.core.arrays import FloatArray, IntArray
 from voldesk.core.compiled import compiled
 from voldesk.core.units import NS_PER_YEAR
-from voldesk.instruments.spec import Kind
 from voldesk.market.state import Field
+from voldesk.portfolio.columns import EXPIRY, KIND, OPTION, SIZE, STRIKE, UNDERLYING, ContractColumns
 from voldesk.strategies.protocol import Context
 
-_OPTION: Final = int(Kind.OPTION)
 _MARK_IV: Final = int(Field.MARK_IV)
 _FORWARD: Final = int(Field.FORWARD)
 _INV_SQRT_TWO_PI: Final = 0.3989422804014327
@@ -45,23 +44,21 @@ class BookGamma(NamedTuple):
 @compiled
 def gamma_pass(
     values: FloatArray,
+    ints: IntArray,
+    floats: FloatArray,
     held: IntArray,
-    kind: IntArray,
-    underlying: IntArray,
-    expiry_ns: IntArray,
-    strike: FloatArray,
-    contract_size: FloatArray,
     number: int,
     now_ns: int,
     price: float,
     given: FloatArray,
 ) -> tuple[float, float, float, float, int, int]:
-    """The fields of `BookGamma`. held: (m, 2) instrument id, signed lots; given: see `book_gamma`."""
+    """The fields of `BookGamma`. ints, floats: `ContractColumns`; held: (m, 2) instrument id, signed lots; number: of
+    the underlying; given: see `book_gamma`."""
     gamma = theta = weighted = weight = largest = tau_of_largest = 0.0
     options = missing = 0
     for place in range(held.shape[0]):
         i = held[place, 0]
-        if kind[i] != _OPTION or underlying[i] != number or expiry_ns[i] <= now_ns:
+        if ints[i, KIND] != OPTION or ints[i, UNDERLYING] != number or ints[i, EXPIRY] <= now_ns:
             continue
         options += 1
         forward = values[i, _FORWARD]
@@ -73,10 +70,10 @@ def gamma_pass(
         if not sigma > 0.0:
             missing += 1
             continue
-        tau = (expiry_ns[i] - now_ns) / NS_PER_YEAR
+        tau = (ints[i, EXPIRY] - now_ns) / NS_PER_YEAR
         total = sigma * math.sqrt(tau)
-        d1 = math.log(forward / strike[i]) / total + 0.5 * total
-        density = held[place, 1] * contract_size[i] * _INV_SQRT_TWO_PI * math.exp(-0.5 * d1 * d1)
+        d1 = math.log(forward / floats[i, STRIKE]) / total + 0.5 * total
+        density = held[place, 1] * floats[i, SIZE] * _INV_SQRT_TWO_PI * math.exp(-0.5 * d1 * d1)
         own = density / (forward * total)
         gamma += own
         theta -= density * forward * sigma / (2.0 * math.sqrt(tau))
@@ -88,20 +85,18 @@ def gamma_pass(
     return gamma, theta, weighted / weight if weight > 0.0 else math.nan, tau_of_largest, options, missing
 
 
-def book_gamma(ctx: Context, underlying: str, price: float, given: FloatArray = NONE_GIVEN) -> BookGamma:
+def book_gamma(
+    ctx: Context, columns: ContractColumns, underlying: str, price: float, given: FloatArray = NONE_GIVEN
+) -> BookGamma:
     """Of the context's book. price: stands for a forward that is not known; given: implied vol per row of
     `book.held()`, shape (m,), used where the venue publishes none."""
-    table = ctx.table
     return BookGamma(
         *gamma_pass(
             ctx.market.live.values,
+            columns.ints,
+            columns.floats,
             ctx.book.held(),
-            table.kind,
-            table.underlying,
-            table.expiry_ns,
-            table.strike,
-            table.contract_size,
-            table.underlyings.index(underlying),
+            ctx.table.underlyings.index(underlying),
             ctx.now_ns,
             price,
             given,

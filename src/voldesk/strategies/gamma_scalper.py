@@ -23,6 +23,7 @@ from voldesk.core.units import NS_PER_SECOND, NS_PER_YEAR
 from voldesk.hedging.bands import BandRule, half_width
 from voldesk.hedging.delta import HedgeTo
 from voldesk.instruments.table import InstrumentTable
+from voldesk.portfolio.columns import ContractColumns
 from voldesk.strategies.book_gamma import BookGamma, book_gamma
 from voldesk.strategies.hedge_leg import HedgeLeg, HedgeParams
 from voldesk.strategies.parameters import require
@@ -90,9 +91,11 @@ class GammaScalper(Strategy):
         self._low = params.target - params.band
         self._high = params.target + params.band
         self._to = params.hedge_to
+        self._columns = ContractColumns(InstrumentTable())  # of no contracts, until the table is known
 
     def subscriptions(self, table: InstrumentTable) -> Subscriptions:
         self.leg.resolve(table)
+        self._columns = ContractColumns(table)
         return Subscriptions(snapshots=True, surfaces=True, timer_ns=self.params.interval_ns)
 
     def on_timer(self, ctx: Context) -> Sequence[OrderIntent]:
@@ -132,7 +135,7 @@ class GammaScalper(Strategy):
         """Book the step since the last look at the old Greeks, then take new ones and a new band."""
         p = self.params
         self._refresh_at_ns = ctx.now_ns + p.refresh_ns
-        price = self.leg.price(ctx)
+        price, half_spread = self.leg.price_and_half_spread(ctx)
         if price > 0.0:
             self._account(ctx.now_ns, price)
         greeks = self._greeks(ctx, price)
@@ -153,7 +156,7 @@ class GammaScalper(Strategy):
                 fixed=p.band,
                 gamma=self.gamma,
                 spot=price,
-                cost_rate=p.commission_rate + self.leg.half_spread_rate(ctx),
+                cost_rate=p.commission_rate + half_spread,
                 risk_aversion=p.risk_aversion,
                 tau=greeks.tau,
                 sigma=self.sigma,
@@ -177,13 +180,13 @@ class GammaScalper(Strategy):
 
     def _greeks(self, ctx: Context, price: float) -> BookGamma:
         """Gamma, theta and sigma of the book; where the venue gives no implied vol, the surface's."""
-        found = book_gamma(ctx, self._underlying, price)
+        found = book_gamma(ctx, self._columns, self._underlying, price)
         if found.missing:
             table, held = ctx.table, ctx.book.held()[:, 0].tolist()
             given = [
                 self._surface_vol(ctx, i, float(table.strike[i])) if table[i].is_option else math.nan for i in held
             ]
-            found = book_gamma(ctx, self._underlying, price, np.array(given))
+            found = book_gamma(ctx, self._columns, self._underlying, price, np.array(given))
         self.gamma, self.theta, self.sigma = found.gamma, found.theta, found.sigma
         return found
 

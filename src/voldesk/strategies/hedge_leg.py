@@ -79,17 +79,14 @@ class HedgeLeg:
         self.instrument = found[0]
         self._lot_delta = LotDelta(table[self.instrument])
 
-    def price(self, ctx: Context) -> float:
-        """Mid of the hedge instrument; NaN unless quoted on both sides and fresh."""
-        quote = ctx.market.quote(self.instrument)
-        if not (0.0 < quote.bid <= quote.ask) or ctx.market.is_stale(self.instrument):
-            return math.nan
-        return quote.mid
-
-    def half_spread_rate(self, ctx: Context) -> float:
-        """(ask - bid) / 2 / mid of the standing quote; NaN where a side is missing."""
-        quote = ctx.market.quote(self.instrument)
-        return 0.5 * (quote.ask - quote.bid) / quote.mid
+    def price_and_half_spread(self, ctx: Context) -> tuple[float, float]:
+        """Mid of the hedge instrument and (ask - bid) / 2 / mid; both NaN unless quoted on both sides and fresh."""
+        market = ctx.market
+        bid, _, ask, _, quoted_ns = market.quote(self.instrument)
+        if not (0.0 < bid <= ask) or market.now_ns - quoted_ns > market.quote_ttl_ns:
+            return math.nan, math.nan
+        mid = 0.5 * (bid + ask)
+        return mid, 0.5 * (ask - bid) / mid
 
     def one_lot(self, price: float) -> float:
         """Units of the underlying in one lot at a price."""
@@ -121,7 +118,7 @@ class HedgeLeg:
         if not self._limiter.allows(now_ns):
             self.note = "too soon"
             return ()
-        price = self.price(ctx)
+        price, _ = self.price_and_half_spread(ctx)
         if not price > 0.0:
             self.note = "no fresh two-sided hedge quote"
             return ()
