@@ -17,7 +17,7 @@ from voldesk.surface.fit import ChainQuotes, fit_surface
 
 
 def chain_quotes(chain: Chain, coin: bool) -> ChainQuotes:
-    """The chain as the surface room takes it; stale quotes are left out by their missing sides."""
+    """The chain as the surface room takes it; of a row whose quote is stale nothing counts, its forward neither."""
     fresh = ~chain.stale
     return ChainQuotes(
         expiry_ns=chain.expiry_ns,
@@ -26,8 +26,8 @@ def chain_quotes(chain: Chain, coin: bool) -> ChainQuotes:
         is_call=chain.is_call,
         bid=np.where(fresh, chain.bid, np.nan),
         ask=np.where(fresh, chain.ask, np.nan),
-        mark=chain.mark,
-        forward=chain.forward,
+        mark=np.where(fresh, chain.mark, np.nan),
+        forward=np.where(fresh, chain.forward, np.nan),
         coin=coin,
     )
 
