@@ -156,14 +156,14 @@ def vols_chart(vols: Sequence[VolMark], threshold: float | None) -> Any:
     x = times(ts_ns)[cut]
     days = f"{vols[0].horizon_ns / NS_PER_DAY:g} d" if vols else ""
     for name, y, line in (
-        (f"implied, {days} (Q)", implied, {"color": IMPLIED, "width": 1.8}),
-        (f"forecast, {days} (P)", forecast, {"color": FORECAST, "width": 1.8}),
+        (f"implied, {days} (P)", implied, {"color": IMPLIED, "width": 1.8}),
+        (f"forecast, {days} (Q)", forecast, {"color": FORECAST, "width": 1.8}),
         (f"realised over the following {days} (hindsight)", after, {"color": REALISED, "width": 1.5, "dash": "dot"}),
     ):
         made.add_trace(go.Scatter(x=x, y=y[cut], name=name, line=line, hovertemplate="%{y:.1f}"), row=1, col=1)
     made.add_trace(
         go.Scatter(
-            x=x, y=(forecast - implied)[cut], name="P − Q", line={"color": FORECAST, "width": 1.3}, fill="tozeroy",
+            x=x, y=(forecast - implied)[cut], name="P-Q spread", line={"color": FORECAST, "width": 1.3}, fill="tozeroy",
             fillcolor="rgba(224,138,30,.18)", hovertemplate="%{y:+.1f}",
         ),
         row=2, col=1,
@@ -203,7 +203,7 @@ def forecast_record(vols: Sequence[VolMark]) -> list[str]:
     miss = 100.0 * (forecast - after)[known]
     premium = 100.0 * (implied - after)[known]
     return [
-        f"P − Q had the sign that realised − implied then had on {plain(100.0 * right.mean(), 0)} % of "
+        f"The P-Q spread (forecast − implied) had the sign that realised − implied then had on {plain(100.0 * right.mean(), 0)} % of "
         f"{int(known.sum())} overlapping horizons.",
         f"Forecast against realised: mean {plain(miss.mean(), 1, True)}, mean absolute {plain(np.abs(miss).mean(), 1)}"
         f" vol points; implied against realised: mean {plain(premium.mean(), 1, True)}, mean absolute"
