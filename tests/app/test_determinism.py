@@ -18,7 +18,13 @@ from voldesk.engine.journal import RecordKind, decisions_sha256, read_journal
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "config" / "demo.yaml"
 CHAINS = ROOT.parent / "shared" / "data" / "deribit_chain_6h" / "btc_2026-03.parquet"
-SHORT = ("synthetic.duration=3h",)
+# A narrow band: many hedges in three hours.
+SHORT = (
+    "synthetic.duration=3h",
+    "books.0.strategies.1.band_rule=fixed",
+    "books.0.strategies.1.band=0.01",
+    "books.0.strategies.1.min_hedge=0.0",
+)
 
 
 def _run(folder: Path, config: RunConfig, source: MarketSource, inline: bool = True) -> tuple[Wired, str]:

@@ -17,7 +17,15 @@ from voldesk.core.units import NS_PER_HOUR, NS_PER_MINUTE
 from voldesk.engine.journal import decisions_sha256, segments
 
 DEMO = Path(__file__).resolve().parents[2] / "config" / "demo.yaml"
-SETTINGS = ["synthetic.duration=2h", "engine.snapshot_every=30ms", "venue.order_latency=3s", "venue.report_latency=3s"]
+SETTINGS = [
+    "synthetic.duration=2h",
+    "engine.snapshot_every=30ms",
+    "venue.order_latency=3s",
+    "venue.report_latency=3s",
+    "books.0.strategies.1.band_rule=fixed",
+    "books.0.strategies.1.band=0.01",
+    "books.0.strategies.1.min_hedge=0.0",
+]
 
 
 def _to_the_end(desk: PaperDesk) -> tuple[str, dict[str, str], dict[int, int]]:

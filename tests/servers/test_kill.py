@@ -28,6 +28,9 @@ SETTINGS = [
     *("--set", "engine.snapshot_every=200ms"),
     *("--set", "venue.order_latency=2s"),
     *("--set", "venue.report_latency=2s"),
+    *("--set", "books.0.strategies.1.band_rule=fixed"),
+    *("--set", "books.0.strategies.1.band=0.01"),
+    *("--set", "books.0.strategies.1.min_hedge=0.0"),
 ]
 
 

@@ -107,7 +107,7 @@ class LiveView:
         held = book.held()
         risk = parts.valuer.risk(held[:, 0], held[:, 1])
         table = Table(box=None, pad_edge=False, expand=True)
-        for name in ("position", "lots", "bid", "ask", "iv %", "net Δ", "Γ 1%", "vega $", "θ $/d"):
+        for name in ("position", "lots", "bid", "ask", "iv", "net Δ", "Γ 1%", "vega", "θ/d"):
             table.add_column(name, justify="left" if name == "position" else "right", no_wrap=True)
         for place, instrument in enumerate(held[:, 0].tolist()):
             quote = parts.view.quote(instrument)
@@ -120,13 +120,13 @@ class LiveView:
                 f"{quote.ask:.{digits}f}",
                 f"{vol_points(float(risk.sigma[place])):.1f}" if option else "",
                 _signed(float(risk.net_delta[place]), 3),
-                _signed(float(risk.net_gamma_per_1pct[place]), 4),
+                _signed(float(risk.net_gamma_per_1pct[place]), 3),
                 _signed(float(risk.vega_per_volpt_usd[place]), 0),
                 _signed(float(risk.theta_per_day_usd[place]), 0),
             )
         table.add_section()
         total = [risk.net_delta, risk.net_gamma_per_1pct, risk.vega_per_volpt_usd, risk.theta_per_day_usd]
-        sums = [_signed(float(column.sum()), digits) for column, digits in zip(total, (3, 4, 0, 0), strict=True)]
+        sums = [_signed(float(column.sum()), digits) for column, digits in zip(total, (3, 3, 0, 0), strict=True)]
         table.add_row(Text("book", style="bold"), "", "", "", "", *sums)
         return Panel(table, title=f"book {book.name}", title_align="left")
 
