@@ -183,12 +183,17 @@ def _refine_lower(beta: float, x: float, s: float) -> float:
 
 @compiled
 def _refine_middle(beta: float, x: float, s: float) -> float:
-    """Householder steps on b(s) - beta."""
+    """Householder steps on b(s) - beta; left of the centre b over vega directly, which saves forming b."""
     for _ in range(_STEPS):
         h = x / s
         second = h * h / s - 0.25 * s
         third = second * second - 3.0 * h * h / (s * s) - 0.25
-        step = _householder((beta - normalised_black(x, s)) / _vega(x, s), second, third)
+        vega = _vega(x, s)
+        if h + 0.5 * s > 0.85:
+            newton = (beta - normalised_black(x, s)) / vega
+        else:
+            newton = beta / vega - mills_difference(h, 0.5 * s)
+        step = _householder(newton, second, third)
         s = max(s + step, 0.5 * s)
         if abs(step) <= _CLOSE * s:
             break
@@ -220,8 +225,8 @@ def total_volatility(beta: float, x: float) -> float:
         return 2.0 * quantile_from_centre(0.5 * beta)
     b_max = math.exp(0.5 * x)
     s_mid = math.sqrt(-2.0 * x)
-    b_mid = normalised_black(x, s_mid)
     v_mid = INV_SQRT_TWO_PI * b_max
+    b_mid = v_mid * mills_difference(-0.5 * s_mid, 0.5 * s_mid)  # there h = -t, and vega is v_mid
     if beta < b_mid:
         s_low = s_mid - b_mid / v_mid
         b_low = normalised_black(x, s_low)
