@@ -14,6 +14,7 @@ import msgspec
 from voldesk import __version__
 from voldesk.app.config import RunConfig, dump_config
 from voldesk.app.sources import MarketSource
+from voldesk.core.compiled import host_cpu
 from voldesk.core.events import OperatorCommand
 from voldesk.core.money import to_units
 from voldesk.core.ports import Compute, Feed, Venue
@@ -94,6 +95,7 @@ def header(config: RunConfig, source: MarketSource, mode: str) -> bytes:
                 "numpy": importlib.metadata.version("numpy"),
                 "numba": importlib.metadata.version("numba"),
                 "machine": platform.machine(),
+                "cpu": host_cpu(),
             },
         }
     )

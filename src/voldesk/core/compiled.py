@@ -53,3 +53,10 @@ def compiled(function: _F) -> _F:
 def plain(function: _F) -> _F:
     """The uncompiled twin of a kernel, for tests."""
     return cast(_F, getattr(function, "py_func", function))
+
+
+def host_cpu() -> str:
+    """The processor that kernels are compiled for: the last bit of a float may depend on it."""
+    import llvmlite.binding
+
+    return str(llvmlite.binding.get_host_cpu_name())

@@ -61,7 +61,9 @@ def verify_run(run: Path, data: Path | None) -> dict[str, Any]:
     start = time.perf_counter()
     notes = read_notes(run)
     source, feeds = _source(recorded, config, data or notes.data_path)
-    check = DecisionCheck(recorded.decisions)
+    here = msgspec.msgpack.decode(header(config, source, "replay"))["environment"]
+    same_environment = here == recorded.header["environment"]
+    check = DecisionCheck(recorded.decisions, to_the_byte=same_environment)
     wired = wire_replay(
         config,
         source,
@@ -75,13 +77,12 @@ def verify_run(run: Path, data: Path | None) -> dict[str, Any]:
     wired.engine.run()
     if complete:
         check.finish()
-    here = msgspec.msgpack.decode(header(config, source, "replay"))["environment"]
     return {
         "verified": True,
         "decisions": check.matched,
         "inputs": len(recorded.reports) + len(recorded.results) + len(recorded.operators),
         "complete": complete,
-        "same_environment": here == recorded.header["environment"],
+        "same_environment": same_environment,
         "journal_sha256": decisions_sha256(folder),
         "wall_s": round(time.perf_counter() - start, 3),
     }
