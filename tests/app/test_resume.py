@@ -30,7 +30,7 @@ SETTINGS = [
 
 def _to_the_end(desk: PaperDesk) -> tuple[str, dict[str, str], dict[int, int]]:
     live(desk, 0.0, stop_time(desk.source.start_ns, 2 * NS_PER_HOUR), lambda: False, lambda wired: None)
-    desk.wired.parts.ledger.mark(desk.wired.parts.view)
+    desk.wired.engine.desk.finish(desk.wired.engine.now_ns)
     desk.close()
     book = desk.wired.parts.ledger.books["demo"]
     return (

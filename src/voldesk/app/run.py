@@ -73,7 +73,7 @@ def backtest(
     start = time.perf_counter()
     wired.engine.run(until_ns, on_progress)
     wall_s = time.perf_counter() - start
-    wired.parts.ledger.mark(wired.parts.view)
+    wired.engine.desk.finish(wired.engine.now_ns)
     journal.append(RecordKind.END, b"")
     journal.close()
     return finish(wired, folder, wall_s, report)

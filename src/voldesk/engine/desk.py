@@ -92,6 +92,11 @@ class Desk:
         if self.parts.rules.mark_interval_ns:
             self.parts.timers.every("mark", self.parts.rules.mark_interval_ns, now_ns)
 
+    def finish(self, now_ns: int) -> None:
+        """The run ends: value and explain what happened since the last mark."""
+        self.view.now_ns = now_ns
+        self._mark(now_ns)
+
     # What comes in.
 
     def on_quote(self, now_ns: int, instrument: int) -> Sequence[Command] | None:

@@ -102,7 +102,7 @@ def _run(desk: PaperDesk, speed: float, for_ns: int, as_json: bool) -> None:
 
 
 def _close(desk: PaperDesk, wall_s: float, as_json: bool, say: Callable[[str], Any]) -> None:
-    desk.wired.parts.ledger.mark(desk.wired.parts.view)
+    desk.wired.engine.desk.finish(desk.wired.engine.now_ns)
     desk.close()
     done = finish(desk.wired, desk.folder, wall_s, report=True)
     if as_json:

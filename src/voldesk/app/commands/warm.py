@@ -34,6 +34,7 @@ def rehearse() -> object:
     with tempfile.TemporaryDirectory() as folder:
         desk = open_paper(config, source, Path(folder), None)
         live(desk, 0.0, stop_time(source.start_ns, 30 * NS_PER_MINUTE), lambda: False, lambda wired: None)
+        desk.wired.engine.desk.finish(desk.wired.engine.now_ns)
         desk.close()
         return finish(desk.wired, desk.folder, 1.0, report=True).summary["trades"]
 
