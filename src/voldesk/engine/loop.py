@@ -68,7 +68,8 @@ class Engine:
         on_quote = desk.on_quote
         while True:
             arrives = min(venue.next_time_ns(), compute.next_time_ns(), desk.next_time_ns())
-            due = min(arrives, timers.next_time_ns())
+            beat = timers.next_time_ns()
+            due = beat if beat < arrives else arrives
             if self._heard:
                 due = self.now_ns
             if self._operators and self._operators[0][0] < due:
@@ -105,7 +106,8 @@ class Engine:
                 self.journal.flush()
                 return not inbox.exhausted
             else:
-                self._advance(due)
+                if due > self.now_ns:
+                    self.now_ns = due
                 if arrives <= due or self._heard or self._operators:
                     self._arrivals(due)
                 while (key := timers.pop_due(due)) is not None:

@@ -33,9 +33,11 @@ class Timers:
         no step) fires once, not once per missed beat."""
         if not self._heap or self._heap[0][0] > now_ns:
             return None
-        _, rank, key, period_ns = heapq.heappop(self._heap)
+        _, rank, key, period_ns = self._heap[0]
         if period_ns:
-            heapq.heappush(self._heap, ((now_ns // period_ns + 1) * period_ns, rank, key, period_ns))
+            heapq.heapreplace(self._heap, ((now_ns // period_ns + 1) * period_ns, rank, key, period_ns))
+        else:
+            heapq.heappop(self._heap)
         return key
 
     def state(self) -> State:

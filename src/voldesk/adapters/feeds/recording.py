@@ -141,7 +141,9 @@ class ColumnFeed:
         self._row = min(rows, start + cut_length(self.recut_seed, start, self.rows_per_block))
         if start == 0 and self._row == rows:
             return self._block
-        return self._block.cut(start, self._row)
+        # A view: the inbox copies rows into its window anyway, and one more copy is a tenth of a fast backtest.
+        whole, rows_of_it = self._block, slice(start, self._row)
+        return Block(whole.source, whole.ints[:, rows_of_it], whole.floats[:, rows_of_it])
 
     def seek(self, ts_ns: int) -> None:
         """Go to the first row that the desk learns of at or after `ts_ns`; always the start of a group."""
