@@ -233,6 +233,32 @@ def test_cancel_all_cancels_once_per_order_and_sends_nothing_more_for_that_book(
     assert desk.executor.cancel_all(None, desk.now).commands == [CancelOrder(other.order_id, 0, "cancel_all")]
 
 
+def test_a_leg_that_waits_for_a_quote_is_told_as_exposure_and_one_with_an_order_is_not(market: Any) -> None:
+    desk = Desk(market)
+    market.at(0)
+    desk.now = 61 * SECOND  # the quotes are a minute old: the leg waits
+    market.view.now_ns = desk.now
+    assert desk.plan(approved(Leg(OPTION, 10))) == []
+    assert desk.executor.waiting("b") == {OPTION: 10}
+    assert desk.executor.waiting("other") == {}
+    desk = Desk(market).at(0)
+    desk.plan(approved(Leg(OPTION, 10)))
+    assert desk.executor.waiting("b") == {}
+    assert desk.orders.exposed("b") == {OPTION: (10, 0)}
+
+
+def test_after_a_pause_a_standing_order_may_fill_but_is_not_quoted_again(market: Any) -> None:
+    desk = Desk(market).at(0)
+    (order,) = desk.plan(approved(Leg(OPTION, 10)))
+    desk.executor.stop_retries("b", "paused")
+    (cancel,) = desk.at(30).tick().commands
+    assert isinstance(cancel, CancelOrder)
+    worked = desk.report(cancelled(order))
+    assert worked.commands == []
+    assert [type(event) for event in worked.events] == [RetriesExhausted]
+    assert not desk.executor.is_working("b")
+
+
 def test_the_same_trade_reported_twice_reaches_the_ledger_once(market: Any) -> None:
     desk = Desk(market)
     order = only(desk.plan(approved(Leg(OPTION, 10))))

@@ -131,9 +131,6 @@ def _build_desk(config: RunConfig, source: MarketSource, compute: Compute, journ
         for item in book_config.strategies:
             name = item.strategy.rpartition(":")[2]
             seats.add(name, registry.build(item.strategy, item.parameters), book)
-    margin = margin_model(_MARGIN_MODELS[config.venue.margin_model], table)
-    betas = Betas(config.risk.benchmark, config.risk.betas)
-    gate = Gate(table, ledger, orders, valuer, margin, _limits(config), betas=betas)
     order_ids = OrderIds()
     executor = Executor(
         table,
@@ -147,6 +144,9 @@ def _build_desk(config: RunConfig, source: MarketSource, compute: Compute, journ
             retry_ticks=config.execution.retry_ticks,
         ),
     )
+    margin = margin_model(_MARGIN_MODELS[config.venue.margin_model], table)
+    betas = Betas(config.risk.benchmark, config.risk.betas)
+    gate = Gate(table, ledger, orders, valuer, margin, _limits(config), betas=betas, waiting=executor.waiting)
     forecasts = ForecastSeries(config.forecast.model)
     underlying = config.market.underlying
     if source.seed_prices is not None and source.seed_prices.ts_ns.size:

@@ -79,6 +79,7 @@ class Desk:
         self._quote_seats: dict[int, list[Seat]] = {}
         self._timer_seats = {f"seat:{seat.key}": seat for seat in parts.seats.all if seat.subscriptions.timer_ns}
         self._operators = Operators(parts)
+        self._marked_ns = 0
         for seat in parts.seats.all:
             for instrument in seat.subscriptions.quotes:
                 self._quote_seats.setdefault(instrument, []).append(seat)
@@ -93,9 +94,10 @@ class Desk:
             self.parts.timers.every("mark", self.parts.rules.mark_interval_ns, now_ns)
 
     def finish(self, now_ns: int) -> None:
-        """The run ends: value and explain what happened since the last mark."""
+        """The run is over: a last mark, unless this moment has one, so that equity, explain and facts end together."""
         self.view.now_ns = now_ns
-        self._mark(now_ns)
+        if now_ns > self._marked_ns:
+            self._mark(now_ns)
 
     # What comes in.
 
@@ -126,6 +128,8 @@ class Desk:
         for instrument in instruments:
             commands.extend(self.on_quote(now_ns, instrument) or ())
         if snapshot:
+            for intent in self._operators.still_to_flatten(now_ns):
+                commands.extend(self._judge(now_ns, intent))
             for seat in self.parts.seats.all:
                 if seat.subscriptions.snapshots:
                     commands.extend(self._decide(now_ns, seat, seat.strategy.on_snapshot(seat.at(now_ns))))
@@ -243,6 +247,7 @@ class Desk:
     def _mark(self, now_ns: int) -> None:
         """Value the books at the official marks, explain the step, let the gate see the equity."""
         parts = self.parts
+        self._marked_ns = now_ns
         parts.ledger.mark(self.view)
         for book in parts.ledger.books.values():
             parts.explainers[book.name].on_mark(now_ns)
@@ -308,6 +313,7 @@ class Desk:
             "analysts": [analyst.state() for analyst in parts.analysts],
             "seats": parts.seats.state(),
             "view": self.view.state(),
+            "marked_ns": self._marked_ns,
         }
 
     def restore(self, state: State) -> None:
@@ -323,3 +329,4 @@ class Desk:
             analyst.restore(saved)
         parts.seats.restore(state["seats"])
         self.view.restore(state["view"])
+        self._marked_ns = state["marked_ns"]

@@ -73,6 +73,7 @@ class Operators:
             raise InputError(f"level={command.payload.get('level')!r}; expected one of {', '.join(LEVELS)}.")
         self._books(command)
         self._parts.gate.kill.pull(level, command.book or DESK, command.who, command.reason, now_ns)
+        self._parts.executor.stop_retries(command.book or None, "killed")
         if level >= KillLevel.CANCEL:
             self._cancel_all(now_ns, command, done)
         if level >= KillLevel.FLATTEN:
@@ -84,6 +85,7 @@ class Operators:
     def _pause(self, now_ns: int, command: OperatorCommand, done: Done) -> None:
         self._books(command)
         self._parts.gate.kill.pull(KillLevel.PAUSE, command.book or DESK, command.who, command.reason, now_ns)
+        self._parts.executor.stop_retries(command.book or None, "paused")
 
     def _resume(self, now_ns: int, command: OperatorCommand, done: Done) -> None:
         self._parts.gate.kill.resume(command.book or DESK, command.who, command.reason, now_ns)
@@ -100,6 +102,29 @@ class Operators:
             for instrument in sorted(positions, key=lambda i: (not table[i].is_option, i)):
                 leg = Leg(instrument, -positions[instrument])
                 done.intents.append(self._intent(now_ns, command, name, Purpose.FLATTEN, (leg,), reduce_only=True))
+
+    def still_to_flatten(self, now_ns: int) -> list[OrderIntent]:
+        """Under FLATTEN: what is still held and can be closed now. A first attempt may have met a stale quote, or may
+        have been given up by the executor; the switch stands until the books are flat."""
+        parts = self._parts
+        intents: list[OrderIntent] = []
+        for name, book in parts.ledger.books.items():
+            if parts.gate.kill.level(name) is not KillLevel.FLATTEN or parts.executor.is_working(name):
+                continue
+            if not book.held().size:
+                continue
+            record = next(
+                r for r in reversed(parts.gate.kill.history) if r.after is KillLevel.FLATTEN and r.book in (name, DESK)
+            )
+            command = OperatorCommand(now_ns, record.who, OperatorAction.FLATTEN, name, {}, record.reason)
+            done = Done()
+            self._flatten(now_ns, command, done)
+            for intent in done.intents:
+                leg = intent.legs[0]
+                quote = parts.view.quote(leg.instrument)
+                if (quote.ask if leg.lots > 0 else quote.bid) > 0.0 and not parts.view.is_stale(leg.instrument):
+                    intents.append(intent)
+        return intents
 
     def _set_limit(self, now_ns: int, command: OperatorCommand, done: Done) -> None:
         self._parts.gate.limits.change(command)

@@ -162,6 +162,22 @@ class Executor:
             self._finish(work, now_ns)
         return self._done()
 
+    def stop_retries(self, book: str | None, reason: str) -> None:
+        """Quote nothing again for a book's intents (None: all) that may add risk; orders that stand may still fill."""
+        for work in self._works.values():
+            if (book is None or work.book == book) and not work.reduce_only and not work.stopped:
+                work.stopped = reason
+
+    def waiting(self, book: str) -> dict[int, int]:
+        """Signed lots of approved legs that wait to be quoted, by instrument: exposure that no order shows yet."""
+        found: dict[int, int] = {}
+        for work in self._works.values():
+            if work.book == book and not work.stopped:
+                for leg in work.legs:
+                    if not leg.order_id and not leg.end and not leg.is_filled:
+                        found[leg.instrument] = found.get(leg.instrument, 0) + leg.missing
+        return found
+
     def is_working(self, book: str) -> bool:
         """True while an intent of the book has an order open or a leg to quote again."""
         return any(work.book == book for work in self._works.values())

@@ -14,7 +14,7 @@ Three exemptions, named in the verdict:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -42,7 +42,10 @@ from voldesk.risk.scenario_loss import Shocks, lot_scenarios, scenario_loss
 
 
 class Gate:
-    """One per desk. `limits` and `kill` are public: operators act on them, the journal records what they did."""
+    """One per desk. `limits` and `kill` are public: operators act on them, the journal records what they did.
+
+    waiting: lots of a book that are approved and not yet quoted, see `execution.Executor.waiting`.
+    """
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class Gate:
         kill: KillSwitch | None = None,
         grid: ScenarioGrid | None = None,
         betas: Betas | None = None,
+        waiting: Callable[[str], Mapping[int, int]] | None = None,
     ) -> None:
         self.table = table
         self.ledger = ledger
@@ -65,6 +69,7 @@ class Gate:
         self.kill = kill or KillSwitch()
         self.grid = grid or ScenarioGrid()
         self.betas = betas or Betas()
+        self._waiting = waiting
         self._high_water = HighWater()
         self._shocks = Shocks.of(self.grid)
         self._units: Sequence[tuple[Code, str]] = ()
@@ -88,7 +93,7 @@ class Gate:
         unknown = unknown_legs(intent, view)
         if unknown:
             return Verdict(intent.intent_id, now_ns, Outcome.REFUSE, tuple(unknown))
-        sim = simulate(book.held(), intent.legs, self.orders.exposed(book.name))
+        sim = simulate(book.held(), intent.legs, self._exposed(book.name))
         priced = price_lots(self.valuer, sim.ids, book.numeraire.currency)
         answers = self._permission(intent, book)
         answers += [Answer(check) for check in order_checks(intent, self.valuer, self.limits)]
@@ -103,7 +108,7 @@ class Gate:
         """Every limit on the book as it stands, with all working orders counted where they hurt; `current` and
         `projected` agree. Plain approvals are included, worst utilisation first."""
         self.limits.take_effect(now_ns)
-        sim = simulate(book.held(), (), self.orders.exposed(book.name))
+        sim = simulate(book.held(), (), self._exposed(book.name))
         priced = price_lots(self.valuer, sim.ids, book.numeraire.currency)
         checks = [answer.check for answer in self._book_answers(book, sim, priced, now_ns, everything=True)]
         return tuple(sorted(checks, key=utilised, reverse=True))
@@ -116,6 +121,14 @@ class Gate:
     def drawdown(self, book: Book) -> float:
         """Share of the peak equity that is lost."""
         return self._high_water.drawdown(book)
+
+    def _exposed(self, book: str) -> dict[int, tuple[int, int]]:
+        """Lots that may still fill: of open orders, and of approved legs that wait to be quoted again."""
+        found = self.orders.exposed(book)
+        for instrument, lots in (self._waiting(book) if self._waiting is not None else {}).items():
+            buys, sells = found.get(instrument, (0, 0))
+            found[instrument] = (buys + lots, sells) if lots > 0 else (buys, sells + lots)
+        return found
 
     # what the order is
 
