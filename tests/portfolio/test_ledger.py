@@ -251,6 +251,21 @@ def test_in_usd_each_step_is_converted_at_its_own_index_and_translation_stands_a
     assert summary.texts()["total"] == "-400.0000"
 
 
+def test_in_usd_a_flat_book_has_no_unrealised_profit_left() -> None:
+    """Built up at 60,000 and released at 50,000: the difference is realised with the trade that closed."""
+    ledger, view = opened("usd")
+    ledger.mark(view)
+    ledger.apply_fill("a", fill(CALL, 10, 500, 1))
+    view.live.values[CALL, Field.MARK] = 0.06
+    ledger.mark(view)  # +0.01 BTC at 60,000
+    view.live.values[:, Field.INDEX] = 50_000.0
+    ledger.apply_fill("a", fill(CALL, -10, 600, 2))
+    ledger.mark(view)
+    summary = ledger.summary()
+    assert (summary.pnl["unrealised"], summary.pnl["realised"]) == (0, 6_000_000)
+    assert summary.total == summary.equity_end - summary.equity_start == 6_000_000
+
+
 def test_without_an_index_usd_profit_waits_and_says_so() -> None:
     ledger, view = opened("usd")
     view.live.values[:, Field.INDEX] = np.nan

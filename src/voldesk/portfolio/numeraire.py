@@ -3,6 +3,8 @@
 Profit made in coin counts at the price at which it was made; what the standing collateral gains or loses because the
 coin itself moves is `translation`, a term of its own: the real change of worth minus the converted profit (DESIGN §5).
 Because each increment is rounded half-even and then added, pnl.total is the sum of its terms to the last unit.
+Unrealised profit is built up at one step's index and released at another's; once a currency has none left, what the two
+indices leave over belongs to what released it (realised, or settlement) and is moved there.
 """
 
 from __future__ import annotations
@@ -17,6 +19,10 @@ from voldesk.portfolio.position import ExactPrice
 
 AT_PAR: Final = frozenset({"USD", "USDC", "USDT"})
 """Counted as one US dollar each: a stated assumption, not a quote."""
+
+_REALISED: Final = 1 + TERMS.index("realised")
+_UNREALISED: Final = 1 + TERMS.index("unrealised")
+_SETTLEMENT: Final = 1 + TERMS.index("settlement")
 
 UsdRates = Mapping[str, ExactPrice]
 """US dollars per whole unit of a currency; a currency without a rate is left out."""
@@ -40,13 +46,14 @@ def convert(units: int, currency: str, target: str, rates: UsdRates) -> int | No
 class Numeraire:
     """Running totals in one currency of one book's accounts. Its own currency is read live and never rounded."""
 
-    __slots__ = ("_seen", "_totals", "_unconverted", "currency")
+    __slots__ = ("_open", "_seen", "_totals", "_unconverted", "currency")
 
     def __init__(self, currency: str) -> None:
         self.currency = currency
         self._totals = [0] * (1 + len(TERMS))  # deposits, then TERMS
         self._seen: dict[str, tuple[int, ...]] = {}
         self._unconverted: dict[str, bool] = {}
+        self._open: dict[str, int] = {}  # unrealised profit of each currency, as converted so far
 
     def convert(self, accounts: Mapping[str, Account], rates: UsdRates) -> None:
         """Convert what each account's terms have changed by since the last call; without a rate they wait."""
@@ -66,6 +73,13 @@ class Numeraire:
                     added = convert(new - old, currency, self.currency, rates)
                     assert added is not None
                     self._totals[place] += added
+                    if place == _UNREALISED:
+                        self._open[currency] = self._open.get(currency, 0) + added
+            if now[_UNREALISED] == 0 and self._open.get(currency, 0):
+                settled = now[_SETTLEMENT] != before[_SETTLEMENT] and now[_REALISED] == before[_REALISED]
+                self._totals[_SETTLEMENT if settled else _REALISED] += self._open[currency]
+                self._totals[_UNREALISED] -= self._open[currency]
+                self._open[currency] = 0
             self._seen[currency] = now
             self._unconverted[currency] = False
 
@@ -105,6 +119,7 @@ class Numeraire:
             "totals": list(self._totals),
             "seen": {currency: list(values) for currency, values in self._seen.items()},
             "unconverted": dict(self._unconverted),
+            "open": dict(self._open),
         }
 
     def restore(self, state: State) -> None:
@@ -112,3 +127,4 @@ class Numeraire:
         self._totals = [int(value) for value in state["totals"]]
         self._seen = {currency: tuple(int(v) for v in values) for currency, values in state["seen"].items()}
         self._unconverted = dict(state["unconverted"])
+        self._open = {currency: int(units) for currency, units in state["open"].items()}
