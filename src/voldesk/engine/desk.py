@@ -215,7 +215,7 @@ class Desk:
     # Decisions.
 
     def _decide(self, now_ns: int, seat: Seat, intents: Sequence[OrderIntent]) -> Sequence[Command]:
-        if not intents or seat.paused:
+        if not intents:
             return _NOTHING
         commands: list[Command] = []
         for intent in intents:

@@ -14,7 +14,7 @@ from voldesk.strategies.protocol import Context, Strategy
 class Seat:
     """One strategy of one book. `key` names it in timers and snapshots."""
 
-    __slots__ = ("book", "context", "key", "paused", "strategy", "subscriptions")
+    __slots__ = ("book", "context", "key", "strategy", "subscriptions")
 
     def __init__(self, name: str, strategy: Strategy, book: Book, context: Context) -> None:
         self.key = f"{book.name}/{name}"
@@ -22,7 +22,6 @@ class Seat:
         self.book = book
         self.context = context
         self.subscriptions = strategy.subscriptions(context.table)
-        self.paused = False
 
     def at(self, now_ns: int) -> Context:
         """The context, moved to the present."""
@@ -59,12 +58,10 @@ class Seats:
     def state(self) -> State:
         return {
             "next_intent": self._next_intent[0],
-            "seats": {seat.key: {"strategy": seat.strategy.state(), "paused": seat.paused} for seat in self.all},
+            "seats": {seat.key: seat.strategy.state() for seat in self.all},
         }
 
     def restore(self, state: State) -> None:
         self._next_intent[0] = state["next_intent"]
         for seat in self.all:
-            saved = state["seats"][seat.key]
-            seat.strategy.restore(saved["strategy"])
-            seat.paused = saved["paused"]
+            seat.strategy.restore(state["seats"][seat.key])
