@@ -110,7 +110,7 @@ class Desk:
             context.now_ns = now_ns
             intents = seat.strategy.on_quote(context, instrument)
             if intents:
-                commands = [*(commands or ()), *self._decide(now_ns, seat, intents)]
+                commands = [*(commands or ()), *self._decide(now_ns, intents)]
         return commands
 
     def on_rows(self, now_ns: int, snapshot: bool, instruments: Sequence[int]) -> Sequence[Command]:
@@ -132,7 +132,7 @@ class Desk:
                 commands.extend(self._judge(now_ns, intent))
             for seat in self.parts.seats.all:
                 if seat.subscriptions.snapshots:
-                    commands.extend(self._decide(now_ns, seat, seat.strategy.on_snapshot(seat.at(now_ns))))
+                    commands.extend(self._decide(now_ns, seat.strategy.on_snapshot(seat.at(now_ns))))
         return commands
 
     def on_result(self, now_ns: int, result: ComputeResult) -> Sequence[Command]:
@@ -143,13 +143,13 @@ class Desk:
             self.view.forecasts[result.underlying] = result
             for seat in self.parts.seats.all:
                 if seat.subscriptions.forecasts:
-                    commands.extend(self._decide(now_ns, seat, seat.strategy.on_forecast(seat.at(now_ns), result)))
+                    commands.extend(self._decide(now_ns, seat.strategy.on_forecast(seat.at(now_ns), result)))
             return commands
         self.view.surfaces[result.underlying] = result
         self._vol_fact(now_ns, result)
         for seat in self.parts.seats.all:
             if seat.subscriptions.surfaces:
-                commands.extend(self._decide(now_ns, seat, seat.strategy.on_surface(seat.at(now_ns), result)))
+                commands.extend(self._decide(now_ns, seat.strategy.on_surface(seat.at(now_ns), result)))
         return commands
 
     def on_report(self, now_ns: int, report: Report) -> Sequence[Command]:
@@ -180,7 +180,7 @@ class Desk:
             if parts.ledger.apply_fill(book, fill):
                 parts.explainers[book].on_fill(now_ns, fill.instrument, fill.lots, fill.price_ticks)
                 for seat in parts.seats.of_book(book):
-                    commands.extend(self._decide(now_ns, seat, seat.strategy.on_fill(seat.at(now_ns), fill)))
+                    commands.extend(self._decide(now_ns, seat.strategy.on_fill(seat.at(now_ns), fill)))
         return commands
 
     def on_operator(self, now_ns: int, command: OperatorCommand) -> Sequence[Command]:
@@ -199,7 +199,7 @@ class Desk:
         seat = self._timer_seats.get(key)
         if seat is not None:
             intents = seat.strategy.on_timer(seat.at(now_ns))
-            return self._decide(now_ns, seat, intents) if intents else _NOTHING
+            return self._decide(now_ns, intents) if intents else _NOTHING
         if key == "mark":
             self._mark(now_ns)
         return _NOTHING
@@ -214,7 +214,7 @@ class Desk:
 
     # Decisions.
 
-    def _decide(self, now_ns: int, seat: Seat, intents: Sequence[OrderIntent]) -> Sequence[Command]:
+    def _decide(self, now_ns: int, intents: Sequence[OrderIntent]) -> Sequence[Command]:
         if not intents:
             return _NOTHING
         commands: list[Command] = []
