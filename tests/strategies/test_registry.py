@@ -84,7 +84,7 @@ def test_a_users_class_is_loaded_from_outside_the_package(outside: Path) -> None
 
 def test_a_broken_user_module_says_what_is_wrong_with_it(outside: Path) -> None:
     _write(outside, "vd_syntax", "def broken(:\n")
-    with pytest.raises(InputError, match="vd_syntax cannot be imported .SyntaxError: invalid syntax"):
+    with pytest.raises(InputError, match=r"vd_syntax cannot be imported .SyntaxError: invalid syntax"):
         registry.load("vd_syntax:Mine")
     _write(outside, "vd_needs", "import surely_not_installed\n" + BASE)
     with pytest.raises(InputError, match="vd_needs needs surely_not_installed, which is not installed"):

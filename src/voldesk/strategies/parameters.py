@@ -51,7 +51,9 @@ def read_params(kind: type[_P], strategy: str, given: Mapping[str, Any]) -> _P:
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
-        raise InputError(f"strategy {strategy}: {mistyped(str(error), values)}; correct it in the strategy's settings.") from None
+        raise InputError(
+            f"strategy {strategy}: {mistyped(str(error), values)}; correct it in the strategy's settings."
+        ) from None
 
 
 def require(condition: bool, name: str, value: object, expected: str) -> None:
