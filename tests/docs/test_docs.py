@@ -189,7 +189,8 @@ def test_the_first_strategy_trades_and_is_hedged(tmp_path: Path, monkeypatch: py
     body = next(fence.body for fence in FENCES if fence.page == FIRST and fence.language == "yaml")
     settings = tmp_path / "mine.yaml"
     settings.write_text(body, encoding="utf-8")
-    short = ["synthetic.duration=1h", "books.0.strategies.0.hold=20m"]
+    narrow = ["books.0.strategies.1.band_rule=fixed", "books.0.strategies.1.band=0.005"]
+    short = ["synthetic.duration=1h", "books.0.strategies.0.hold=20m", *narrow]
     config = load_config(settings, short)
     source = open_market(config, None)
     journal = open_journal(tmp_path / "journal", config, source, "backtest")
