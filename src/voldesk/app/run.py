@@ -84,19 +84,22 @@ def finish(wired: Wired, folder: Path, wall_s: float, report: bool) -> Finished:
     source = wired.source
     tables = read_tables(folder)
     tables.write(folder)
-    rows = wired.engine.inbox.rows
+    inbox = wired.engine.inbox
+    # A recording cut short by --for, and the synthetic market, count the rows the desk has had.
+    whole = inbox.exhausted and inbox.delivered == inbox.rows
+    quotes = source.quotes if whole and source.quotes else inbox.delivered
     summary = build_summary(
         config=wired.config,
         parts=wired.parts,
         tables=tables,
         facts={
-            "snapshots": source.snapshots or len(set(tables.marks.ts_ns.tolist())),
-            "quotes": source.quotes or rows,
+            "snapshots": source.snapshots if whole and source.snapshots else len(set(tables.marks.ts_ns.tolist())),
+            "quotes": quotes,
             "quarantined": source.quarantined,
             "repaired": source.repaired,
             "lacks": source.lacks,
             "wall_s": round(wall_s, 3),
-            "quotes_per_s": round((source.quotes or rows) / wall_s) if wall_s > 0 else 0,
+            "quotes_per_s": round(quotes / wall_s) if wall_s > 0 else 0,
             "journal_sha256": decisions_sha256(folder / "journal"),
             "run_id": wired.run_id,
         },

@@ -103,6 +103,7 @@ class Inbox:
         self._released_ns = 0
         self.blocks_taken: list[Block] = []
         self.last_recv_ns = 0
+        self._dropped = 0  # rows that the desk has received and the window no longer holds
 
     @property
     def exhausted(self) -> bool:
@@ -113,6 +114,11 @@ class Inbox:
     def rows(self) -> int:
         """Rows taken from all feeds so far."""
         return sum(source.rows for source in self._sources)
+
+    @property
+    def delivered(self) -> int:
+        """Rows that the desk has received."""
+        return self._dropped + self._clock.desk_rows
 
     def limit(self, due_ns: int) -> int:
         """The latest time up to which the loaded window is complete, at most `due_ns`; always when all is released."""
@@ -138,6 +144,7 @@ class Inbox:
     def _load(self, fresh: list[_Rows]) -> None:
         clock = self._clock
         done = clock.desk_rows
+        self._dropped += done
         kept = self._ints.shape[1] - done
         # The venue is never behind the desk: of the rows the desk still waits for it may have seen some.
         order = self._ints[VENUE_ORDER, : clock.venue_rows]
@@ -181,6 +188,7 @@ class Inbox:
             "seen": np.sort(order[order >= done] - done),
             "released_ns": self._released_ns,
             "last_recv_ns": self.last_recv_ns,
+            "delivered": self.delivered,
             "sources": [
                 {
                     "feed": source.feed.state(),
@@ -195,6 +203,7 @@ class Inbox:
     def restore(self, state: State) -> None:
         self._released_ns = state["released_ns"]
         self.last_recv_ns = state["last_recv_ns"]
+        self._dropped = state["delivered"]
         for source, saved in zip(self._sources, state["sources"], strict=True):
             source.feed.restore(saved["feed"])
             source.ended = saved["ended"]
