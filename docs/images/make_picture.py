@@ -37,7 +37,7 @@ def draw(feed_hours: int) -> str:
         journal.close()
         with (Path(folder) / "out").open("w", encoding="utf-8") as nowhere:
             console = Console(record=True, width=WIDTH, height=HEIGHT, file=nowhere, force_terminal=True)
-            console.print(view.render())
+            console.print(view.render(WIDTH, HEIGHT))
             return _without_web_fonts(console.export_svg(title="voldesk demo"))
 
 

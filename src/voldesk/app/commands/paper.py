@@ -83,7 +83,7 @@ def _run(desk: PaperDesk, speed: float, for_ns: int, as_json: bool) -> None:
     previous = {s: signal.signal(s, lambda number, _: stopping.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
     console = Console()
     show = console.is_terminal and not as_json
-    view = LiveView(desk.wired)
+    view = LiveView(desk.wired, speed)
     began = time.perf_counter()
     with Live(console=console, screen=True, auto_refresh=False) if show else nullcontext() as screen:
 
@@ -91,7 +91,7 @@ def _run(desk: PaperDesk, speed: float, for_ns: int, as_json: bool) -> None:
             if wired.engine.begun:
                 view.tick()
                 if screen is not None:
-                    screen.update(view.render(), refresh=True)
+                    screen.update(view.render(*console.size), refresh=True)
 
         try:
             live(desk, speed, stop_time(desk.source.start_ns, for_ns), lambda: bool(stopping), on_tick)
