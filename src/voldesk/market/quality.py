@@ -84,6 +84,18 @@ def share_text(part: float) -> str:
     return f"{100.0 * part:.1f} %"
 
 
+def _length(ns: int) -> str:
+    """A stretch of time for people.
+
+    >>> _length(60 * NS_PER_SECOND), _length(300 * NS_PER_SECOND), _length(45_860 * NS_PER_SECOND)
+    ('60 s', '5 min', '12.7 h')
+    """
+    seconds = ns / NS_PER_SECOND
+    if seconds < 120.0:
+        return f"{seconds:g} s"
+    return f"{seconds / 60.0:.0f} min" if seconds < 7200.0 else f"{seconds / 3600.0:.1f} h"
+
+
 def parity_misses(ints: IntArray, floats: FloatArray, table: InstrumentTable, limit: float) -> tuple[int, int]:
     """(pairs that disagree, pairs): put and call of one strike in one group imply a forward, C - P = (F - K) / F in
     coin or F - K in cash (undiscounted); it may lie off the venue's by half both spreads and `limit` of the forward.
@@ -176,9 +188,7 @@ def _timeliness(ints: IntArray, rules: QualityRules, issues: list[str]) -> tuple
             f"worst {worst_delay / NS_PER_MS:.0f} ms"
         )
     if long:
-        issues.append(
-            f"{long} gaps longer than {rules.gap_ns / NS_PER_SECOND:g} s, longest {longest / NS_PER_SECOND:.0f} s"
-        )
+        issues.append(f"{long} gaps longer than {_length(rules.gap_ns)}, longest {_length(longest)}")
     return 0.5 * (punctual + 1.0 - silent), longest, worst_delay
 
 
@@ -236,7 +246,7 @@ def assess(
 def total_score(parts: tuple[float, ...], weights: tuple[float, ...]) -> float:
     """Weighted mean of the parts that could be judged, 0..100; NaN when none could.
 
-    >>> total_score((1.0, 0.5, float("nan"), 1.0), (0.3, 0.3, 0.2, 0.2))
+    >>> round(total_score((1.0, 0.5, float("nan"), 1.0), (0.3, 0.3, 0.2, 0.2)), 9)
     81.25
     """
     judged = [(part, weight) for part, weight in zip(parts, weights, strict=True) if not np.isnan(part)]
@@ -258,7 +268,7 @@ def recommend(quality: Quality, rules: QualityRules | None = None) -> tuple[str,
         (
             quality.timeliness,
             0.9,
-            f"silence beyond {rules.gap_ns / NS_PER_SECOND:g} s: set quote_ttl and hedge timers to the recording's rhythm",
+            f"silence beyond {_length(rules.gap_ns)}: set quote_ttl and hedge timers to the recording's rhythm",
         ),
         (quality.consistency, 0.99, "rows of one snapshot are out of step: take forwards per expiry, not one index"),
     ]

@@ -52,25 +52,41 @@ def run_backtest(
 
 
 def show(finished: Finished) -> None:
-    """The figures a trader asks for first."""
+    """The figures a trader asks for first: the P&L beside its explain, then the report's headline figures."""
     from rich.console import Console
     from rich.table import Table
 
+    from voldesk.app.report.tiles import tiles
+
     summary = finished.summary
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim")
-    table.add_column(justify="right")
     currency = summary["currency"]
-    table.add_row("equity", f"{summary['equity_start']} → {summary['equity_end']} {currency}")
+    places = len(summary["equity_end"].partition(".")[2])
+    money, explain, figures = (Table(box=None, show_header=False, pad_edge=False) for _ in range(3))
+    for table in (money, explain):
+        table.add_column(no_wrap=True)
+        table.add_column(justify="right", no_wrap=True)
+    money.add_row("[bold]P&L", currency)
     for name, amount in summary["pnl"].items():
-        table.add_row(f"  {name}", f"{amount} {currency}")
-    table.add_row("explain", "")
+        money.add_row(f"  {name}", f"{float(amount):+,.{places}f}")
+    explain.add_row("[bold]explain", currency)
     for name, amount in summary["explain"].items():
-        table.add_row(f"  {name}", f"{float(amount):+.8f}")
-    for name in ("trades", "hedges", "vetoes", "max_drawdown", "sharpe", "unexplained_share"):
-        table.add_row(name.replace("_", " "), str(summary[name]))
-    table.add_row("quotes", f"{summary['quotes']:,} in {summary['wall_s']} s ({summary['quotes_per_s']:,}/s)")
-    table.add_row("decisions", summary["journal_sha256"][:16])
+        explain.add_row(f"  {name}", f"{float(amount):+,.{places}f}")
+    both = Table.grid(padding=(0, 4, 0, 0))
+    both.add_row(money, explain)
+    figures.add_column(no_wrap=True)
+    figures.add_column(justify="right", no_wrap=True)
+    figures.add_column(style="dim")
+    for tile in tiles(summary, 0.0):
+        colour = {"up": "green", "down": "red"}.get(tile.tone, "")
+        figures.add_row(tile.title, f"[{colour}]{tile.figure}[/]" if colour else tile.figure, tile.note)
+    rate = f"{summary['quotes_per_s']:,} a second"
+    figures.add_row("Quotes", f"{summary['quotes']:,}", f"in {summary['wall_s']:.1f} s, {rate}")
+    figures.add_row("Decisions", summary["journal_sha256"][:16], "the same for the same input, settings and seed")
     console = Console()
-    console.print(table)
-    console.print(f"run folder: {finished.folder} (open {finished.folder}/report.html)")
+    console.print(
+        f"[bold]{summary['name']}[/]  equity {summary['equity_start']} → {summary['equity_end']} {currency}\n"
+    )
+    console.print(both)
+    console.print()
+    console.print(figures)
+    console.print(f"\nrun folder: {finished.folder}\nreport: {finished.folder}/report.html", soft_wrap=True)

@@ -56,7 +56,13 @@ def findings() -> list[Finding]:
         )
     )
     node = shutil.which("node")
-    checks.append(Finding("node", "ok" if node else "warning", "found" if node else "absent: terminal desk only"))
+    checks.append(
+        Finding(
+            "node",
+            "ok" if node else "warning",
+            "found" if node else "absent; only the web desk will need it, and that is not here yet",
+        )
+    )
     return checks
 
 

@@ -228,14 +228,17 @@ def _orders_table(tables: RunTables) -> RenderableType | None:
     rows = list(tables.orders.values())[-LAST_ORDERS:]
     if not rows:
         return None
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("time", "order", "book", "why", "symbol", "lots", "price", "filled", "state"):
-        table.add_column(name, justify="right" if name in ("order", "lots", "price", "filled") else "left")
+    books = len(tables.books) > 1  # one book needs no column: eighty columns are few
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
+    for name in ("time", "order", *(("book",) if books else ()), "why", "symbol", "lots", "price", "filled", "state"):
+        right = name in ("order", "lots", "price", "filled")
+        table.add_column(name, justify="right" if right else "left", no_wrap=name != "state")
     colours = {"filled": "green", "rejected": "red", "cancelled": "yellow"}
     for row in rows:
         state = f"[{colours.get(row.state, 'cyan')}]{row.state}[/] {escape(row.detail)}".strip()
         cells = (row.symbol, f"{row.lots:+d}", row.price, f"{row.filled_lots:+d}" if row.filled_lots else "–", state)
-        table.add_row(_time(row.ts_ns) or "–", str(row.order_id), row.book, row.purpose, *cells)
+        moment = (_time(row.ts_ns) or "–")[5:16].replace("T", " ")
+        table.add_row(moment, str(row.order_id), *((row.book,) if books else ()), row.purpose, *cells)
     return table
 
 

@@ -70,7 +70,7 @@ def _net_note(summary: Mapping[str, Any], net: float, index: float) -> str:
         low, high = money(float(interval["low"]), currency), money(float(interval["high"]), currency)
         parts.append(f"{interval['level']:.0%} interval {low} … {high}".replace("%", " %"))
     else:
-        parts.append(f"no interval: {interval['status']}")
+        parts.append(f"no interval: {interval['status'].replace('_', ' ')}")
     return "; ".join(parts)
 
 
@@ -97,7 +97,7 @@ def _break_even(sides: Mapping[str, Mapping[str, Any]]) -> list[Tile]:
 
 def _interval(interval: Mapping[str, Any]) -> str:
     if interval["status"] != "ok":
-        return f"no interval: {interval['status']}"
+        return f"no interval: {interval['status'].replace('_', ' ')}"
     return f"of daily P&L, a year of 365 days; 95 % interval {plain(interval['low'], 1, True)} … {plain(interval['high'], 1, True)}"
 
 
