@@ -182,7 +182,8 @@ class BarBuilder:
         end = start + self.interval_ns
         opens = self.sessions.open_ns
         if opens.size:
-            end = min(end, int(self.sessions.close_ns[np.searchsorted(opens, start, side="right") - 1]) + 1)
+            session = int(np.searchsorted(opens, start, side="right")) - 1
+            end = min(end, int(self.sessions.close_ns[session]) + 1)
         return end
 
     def finish(self) -> Bars:

@@ -137,7 +137,7 @@ class MatrixMargin:
             groups.setdefault((table[i].settle_currency, table[i].underlying), []).append(row)
         out = {}
         for key, rows in groups.items():
-            worst = float(losses[:, rows].sum(axis=1).max())  # NaN stays NaN: max of NaN is NaN
+            worst = float(np.max(losses[:, rows].sum(axis=1)))  # NaN stays NaN: max of NaN is NaN
             base = 0.0 if worst < 0.0 else worst
             out[key] = base + self._contingency(ids[rows], lots[rows], forwards[rows])
         return out

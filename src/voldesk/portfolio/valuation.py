@@ -237,7 +237,7 @@ class Valuer:
             return delta, status
         ours = held[columns.ints[held[:, 0], UNDERLYING] == number]
         risk = self.risk(ours[:, 0], ours[:, 1])
-        return float(risk.net_delta.sum()), int(risk.status.max())
+        return float(risk.net_delta.sum()), int(np.max(risk.status))
 
     def risk(self, ids: IntArray, lots: IntArray) -> PositionRisk:
         """Value and Greeks of any number of positions; ids and lots have shape (n,)."""

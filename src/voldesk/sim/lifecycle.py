@@ -94,7 +94,7 @@ class IndexReader:
             return float("nan")
         index = self._market.values[ids, Field.INDEX]
         stamp = np.where(np.isnan(index), -1, self._market.stamps[ids, Stamp.MARK_EVENT_NS])
-        best = int(stamp.argmax())
+        best = int(np.argmax(stamp))
         if stamp[best] >= 0:
             return float(index[best])
         for i in ids.tolist():

@@ -42,7 +42,7 @@ def max_drawdown(equity: FloatArray) -> Drawdown:
     if not np.all(np.isfinite(curve)):
         raise InputError("equity curve holds values that are not finite; mark every point or leave it out.")
     fall = drawdowns(curve)
-    if not fall.size or fall.max() <= 0.0:
+    if not fall.size or np.max(fall) <= 0.0:
         return Drawdown(0.0, 0.0, -1, -1)
     trough = int(np.argmax(fall))
     peak = int(np.argmax(curve[: trough + 1]))

@@ -86,7 +86,7 @@ def open_ticker(
         whole_snapshots=not per_row,
         damage=damage,
     )
-    moved = float((rows.ts_event_ns - real).max()) / NS_PER_MS
+    moved = float(np.max(rows.ts_event_ns - real)) / NS_PER_MS
     step = (
         "each instrument at its own time"
         if per_row

@@ -267,7 +267,7 @@ def used_range(files: tuple[SourceFile, ...], origin: IntArray) -> tuple[SourceF
     for file in files:
         inside = origin[(origin >= offset) & (origin < offset + file.rows)]
         if inside.size:
-            first, last = int(inside.min()) - offset, int(inside.max()) - offset
+            first, last = int(np.min(inside)) - offset, int(np.max(inside)) - offset
             used.append(replace(file, first_row=first, rows=last - first + 1))
         offset += file.rows
     return tuple(used)
@@ -390,4 +390,4 @@ def gap_text(histories: dict[str, IndexHistory]) -> str:
     gaps = np.concatenate([np.diff(h.ts_ns) for h in histories.values()]) if histories else np.empty(0)
     if gaps.size == 0:
         return "one snapshot"
-    return f"median {np.median(gaps) / NS_PER_HOUR:.1f} h, longest {gaps.max() / NS_PER_HOUR:.1f} h between snapshots"
+    return f"median {np.median(gaps) / NS_PER_HOUR:.1f} h, longest {np.max(gaps) / NS_PER_HOUR:.1f} h between snapshots"
