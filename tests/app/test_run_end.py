@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,7 +14,9 @@ from voldesk.app.sources import open_market
 from voldesk.app.wiring import open_journal, wire
 from voldesk.core.blocks import IntColumn
 from voldesk.core.events import OperatorAction, OperatorCommand
+from voldesk.core.reports import MarginCalled, PositionTaken
 from voldesk.core.units import NS_PER_HOUR, NS_PER_SECOND
+from voldesk.engine.journal import RecordKind, read_journal
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAINS = ROOT.parent / "shared" / "data" / "deribit_chain_6h" / "btc_2026-03.parquet"
@@ -29,6 +32,21 @@ def test_the_explain_reaches_the_end_of_a_run_that_does_not_end_on_a_snapshot(tm
     assert summary["trades"] >= 1
     assert summary["explain_adds_up"]
     assert marks[-1].equity_units == done.wired.parts.ledger.summary().equity_end
+
+
+def test_a_margin_call_and_a_liquidation_are_told_in_money_and_symbols(tmp_path: Path) -> None:
+    config = load_config(ROOT / "config" / "demo.yaml", ["synthetic.duration=1h"])
+    source = open_market(config, None)
+    journal = open_journal(tmp_path, config, source, "backtest")
+    desk = wire(config, source, journal, journal_rows=False).engine.desk
+    desk.on_report(5, MarginCalled(4, 5, "BTC", 12_500, 100_000_000, True))
+    desk.on_report(6, PositionTaken(5, 6, 1, 0, -40, 180_000, 0, "BTC"))
+    journal.close()
+    facts = [msgspec.msgpack.decode(r.payload) for r in read_journal(tmp_path) if r.kind is RecordKind.FACT]
+    assert [fact[4] for fact in facts if fact[0] == "notice"] == [
+        "equity 0.00012500 under maintenance 1.00000000 BTC",
+        "-40 lots of BTC-PERPETUAL traded by the venue",
+    ]
 
 
 @pytest.mark.data

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from voldesk.core.events import ComputeResult, OperatorCommand, SurfaceFitted, VolForecast
+from voldesk.core.money import to_text
 from voldesk.core.orders import Command, OrderIntent
 from voldesk.core.ports import State
 from voldesk.core.reports import FundingApplied, InstrumentSettled, MarginCalled, PositionTaken, Report
@@ -163,14 +164,19 @@ class Desk:
             parts.ledger.apply_funding(report)
             return _NOTHING
         if isinstance(report, MarginCalled):
-            text = f"equity {report.equity_units} under maintenance {report.maintenance_units} {report.currency} units"
+            equity, least = (
+                to_text(report.equity_units, report.currency),
+                to_text(report.maintenance_units, report.currency),
+            )
+            text = f"equity {equity} under maintenance {least} {report.currency}"
             self._fact(Notice(now_ns, "critical" if report.liquidating else "high", "MARGIN_CALL", text))
             return _NOTHING
         if isinstance(report, PositionTaken):
             if parts.ledger.apply_taken(report):
                 for explainer in parts.explainers.values():
                     explainer.on_taken(now_ns, report.instrument, report.price_ticks)
-            self._fact(Notice(now_ns, "critical", "LIQUIDATED", f"{report.lots} lots of {report.instrument} taken"))
+            text = f"{report.lots:+d} lots of {parts.table[report.instrument].symbol} traded by the venue"
+            self._fact(Notice(now_ns, "critical", "LIQUIDATED", text))
             return _NOTHING
         worked = parts.executor.on_report(report, self.view, now_ns)
         commands = self._worked(worked)

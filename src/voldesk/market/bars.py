@@ -141,8 +141,8 @@ class BarBuilder:
 
     def add(self, ts_ns: IntArray, price: FloatArray, size: FloatArray | None = None) -> Bars:
         """Feed ticks, shape (n,); returns the bars they finished. `size` is positive when the buyer was the
-        aggressor, negative when the seller was; NaN prices are passed over."""
-        sizes = np.zeros(price.size) if size is None else np.nan_to_num(size)
+        aggressor, negative when the seller was; NaN prices are passed over, a NaN size adds no volume."""
+        sizes = np.zeros(price.size) if size is None else np.where(np.isnan(size), 0.0, size)
         columns = np.vstack([price, price, price, price, np.abs(sizes), np.maximum(sizes, 0.0)])
         return self._run(ts_ns, columns, np.ones(price.size, np.int64))
 
