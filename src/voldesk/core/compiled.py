@@ -24,7 +24,7 @@ def _cache_directory() -> Path:
     digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
     for source in sorted(root.rglob("*.py")):
         text = source.read_bytes()
-        if b"@compiled" in text:
+        if b"@compiled" in text or b"@fused" in text:
             digest.update(source.relative_to(root).as_posix().encode() + b"\0" + text)
     base = os.environ.get("VOLDESK_CACHE") or str(Path.home() / ".cache" / "voldesk")
     return Path(base) / "kernels" / digest.hexdigest()[:20]
@@ -44,10 +44,23 @@ prepare()
 
 
 def compiled(function: _F) -> _F:
-    """Compile lazily with `cache=True`, numpy's division rules and no value-changing fast maths."""
+    """Compile lazily with `cache=True`, numpy's division rules and no value-changing fast maths.
+
+    Kernels let go of the interpreter lock, so that rows may be shared out over threads; none runs threads of its own.
+    """
     import numba
 
-    return cast(_F, numba.njit(cache=True, error_model="numpy")(function))
+    return cast(_F, numba.njit(cache=True, error_model="numpy", nogil=True)(function))
+
+
+def fused(function: _F) -> _F:
+    """`compiled` that may fuse a product and a sum into one rounding, and forget the sign of zero.
+
+    For polynomials and vector loops. Nothing is reassociated, and NaN and infinity keep their meaning.
+    """
+    import numba
+
+    return cast(_F, numba.njit(cache=True, error_model="numpy", nogil=True, fastmath={"contract", "nsz"})(function))
 
 
 def plain(function: _F) -> _F:
