@@ -20,7 +20,10 @@ from voldesk.core.errors import InputError
 from voldesk.core.events import SliceFit, SurfaceFitted
 from voldesk.core.units import NS_PER_YEAR
 from voldesk.surface import svi_kernels
+from voldesk.surface.reading import ArbitrageReport, VolSurface
 from voldesk.surface.svi import SviRaw, total_variance
+
+__all__ = ["ArbitrageReport", "Smile", "Surface"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +38,6 @@ class Smile:
     def implied_vol(self, k: ArrayLike) -> FloatArray:
         """Volatility at log-moneyness k, shape of k."""
         return np.sqrt(total_variance(k, self.svi) / self.tau)
-
-
-@dataclass(frozen=True, slots=True)
-class ArbitrageReport:
-    """Both conditions on every usable slice. `free` rests on the proofs; the figures say where and how close.
-
-    least_g: per usable expiry, smallest Durrleman g over |k| <= reach and its k; least_gap: per neighbouring pair,
-    smallest w_late - w_early there and its k. violations: one line each, empty when free.
-    """
-
-    free: bool
-    expiry_ns: tuple[int, ...]
-    least_g: tuple[tuple[float, float], ...]
-    least_gap: tuple[tuple[float, float], ...]
-    violations: tuple[str, ...]
 
 
 @compiled
@@ -71,21 +59,47 @@ def _interpolate(k: FloatArray, tau: FloatArray, slice_tau: FloatArray, params: 
             out[i] = early + share * (svi_kernels.total_variance(k[i], params[j]) - early)
 
 
-class Surface:
-    """Slices of one underlying as of one moment, in order of expiry."""
+@compiled
+def _interpolate_shape(
+    k: FloatArray, tau: FloatArray, slice_tau: FloatArray, params: FloatArray, out: FloatArray
+) -> None:
+    """Rows w, dw/dk, d2w/dk2, dw/dtau at each (k, tau > 0); NaN elsewhere."""
+    last = slice_tau.size - 1
+    for i in range(k.size):
+        t = tau[i]
+        if not t > 0.0 or last < 0:
+            out[:, i] = np.nan
+        elif t <= slice_tau[0] or t >= slice_tau[last]:
+            j = 0 if t <= slice_tau[0] else last
+            w, first, second = svi_kernels.derivatives(k[i], params[j])
+            if t > slice_tau[last] or j == 0:
+                share = t / slice_tau[j]
+                slope = w / slice_tau[j]
+            else:
+                share = 1.0
+                slope = (w - svi_kernels.total_variance(k[i], params[j - 1])) / (slice_tau[j] - slice_tau[j - 1])
+            out[0, i], out[1, i], out[2, i], out[3, i] = share * w, share * first, share * second, slope
+        else:
+            j = np.searchsorted(slice_tau, t)
+            share = (t - slice_tau[j - 1]) / (slice_tau[j] - slice_tau[j - 1])
+            w0, first0, second0 = svi_kernels.derivatives(k[i], params[j - 1])
+            w1, first1, second1 = svi_kernels.derivatives(k[i], params[j])
+            out[0, i] = w0 + share * (w1 - w0)
+            out[1, i] = first0 + share * (first1 - first0)
+            out[2, i] = second0 + share * (second1 - second0)
+            out[3, i] = (w1 - w0) / (slice_tau[j] - slice_tau[j - 1])
 
-    __slots__ = ("_log_forward", "_params", "_tau", "asof_ns", "slices", "underlying", "usable")
+
+class Surface(VolSurface):
+    """SVI slices of one underlying as of one moment, in order of expiry."""
+
+    __slots__ = ("_params", "slices", "usable")
 
     def __init__(self, underlying: str, asof_ns: int, slices: tuple[SliceFit, ...]) -> None:
-        self.underlying = underlying
-        self.asof_ns = asof_ns
         self.slices = slices
         self.usable = tuple(s for s in slices if s.status == "ok" and s.expiry_ns > asof_ns)
-        self._tau = np.array([(s.expiry_ns - asof_ns) / NS_PER_YEAR for s in self.usable])
-        self._log_forward = np.log(np.array([s.forward for s in self.usable]))
         self._params = np.array([(s.a, s.b, s.rho, s.m, s.sigma) for s in self.usable]).reshape(-1, 5)
-        if np.any(np.diff(self._tau) <= 0.0):
-            raise InputError(f"slices of {underlying} are out of order; expected rising expiries, one slice each.")
+        super().__init__(underlying, asof_ns, [s.expiry_ns for s in self.usable], [s.forward for s in self.usable])
 
     @classmethod
     def from_event(cls, event: SurfaceFitted) -> Surface:
@@ -94,52 +108,11 @@ class Surface:
     def to_event(self) -> SurfaceFitted:
         return SurfaceFitted(self.underlying, self.asof_ns, self.slices)
 
-    @property
-    def tau(self) -> FloatArray:
-        """Years to each usable expiry, rising."""
-        return self._tau
+    def _variance(self, k: FloatArray, tau: FloatArray, out: FloatArray) -> None:
+        _interpolate(k, tau, self._tau, self._params, out)
 
-    def years(self, expiry_or_tau: ArrayLike) -> FloatArray:
-        """tau of an expiry: integers are expiry instants in ns, floats are tau in years already."""
-        given = np.asarray(expiry_or_tau)
-        if np.issubdtype(given.dtype, np.integer):
-            return np.asarray((given.astype(np.int64) - self.asof_ns) / NS_PER_YEAR)
-        tau: FloatArray = given.astype(np.float64)
-        return tau
-
-    def forward(self, expiry_or_tau: ArrayLike) -> FloatArray:
-        """Forward, log-linear in tau between usable expiries and flat outside."""
-        tau = self.years(expiry_or_tau)
-        if not self.usable:
-            return np.full(tau.shape, np.nan)
-        return np.asarray(np.exp(np.interp(tau, self._tau, self._log_forward)))
-
-    def total_variance(self, k: ArrayLike, tau: ArrayLike) -> FloatArray:
-        """iv^2 tau at log-moneyness k and tau (years); the two broadcast."""
-        points, years = np.asarray(k, np.float64), np.asarray(tau, np.float64)
-        out = np.empty(np.broadcast_shapes(points.shape, years.shape))
-        flat = [np.ascontiguousarray(np.broadcast_to(column, out.shape)).reshape(-1) for column in (points, years)]
-        _interpolate(flat[0], flat[1], self._tau, self._params, out.reshape(-1))
-        return out
-
-    def implied_vol(self, strike: ArrayLike, expiry_or_tau: ArrayLike) -> FloatArray:
-        """Volatility of a strike; expiry as integer ns, or tau as float years; the two broadcast.
-
-        NaN where no slice is usable or the expiry has passed.
-        """
-        tau = self.years(expiry_or_tau)
-        k = np.log(np.asarray(strike, np.float64) / self.forward(tau))
-        return self._vol(k, tau)
-
-    def atm_iv(self, tau: ArrayLike) -> FloatArray:
-        """Volatility at the forward, shape of tau (float years, or integer expiry ns)."""
-        years = self.years(tau)
-        return self._vol(np.zeros(years.shape), years)
-
-    def _vol(self, k: FloatArray, tau: FloatArray) -> FloatArray:
-        # The limit at tau = 0 is the first slice's volatility; a tiny tau stands for it.
-        years = np.where(tau == 0.0, 1e-12, tau)
-        return np.sqrt(self.total_variance(k, years) / years)
+    def _shape(self, k: FloatArray, tau: FloatArray, out: FloatArray) -> None:
+        _interpolate_shape(k, tau, self._tau, self._params, out)
 
     def smile(self, expiry_ns: int) -> Smile:
         """The slice of one expiry. Raises InputError where it is not fitted, saying its status."""

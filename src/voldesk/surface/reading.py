@@ -1,0 +1,142 @@
+"""What may be asked of any volatility surface, whatever its form: one way of reading for SVI, eSSVI, SABR and grids.
+
+A form says its total variance at (k, tau) and the derivatives of it; forwards, volatilities by strike and local
+volatility follow here. k = log(strike / forward(tau)); log forward is linear in tau between expiries, flat outside.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from voldesk.core.arrays import FloatArray, IntArray
+from voldesk.core.errors import InputError
+from voldesk.core.units import NS_PER_YEAR
+from voldesk.surface.local_vol import LocalVol, dupire
+
+_SHORTEST: float = 1e-12  # years that stand for the limit at tau = 0
+
+
+class VarianceShape(NamedTuple):
+    """Total variance and its derivatives: once and twice in k, once in tau at fixed k. One shape."""
+
+    w: FloatArray
+    by_k: FloatArray
+    by_kk: FloatArray
+    by_tau: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class ArbitrageReport:
+    """Both conditions on every usable slice. `free` rests on the proofs; the figures say where and how close.
+
+    least_g: per usable expiry, smallest Durrleman g over |k| <= reach and its k; least_gap: per neighbouring pair,
+    smallest w_late - w_early there and its k. violations: one line each, empty when free.
+    """
+
+    free: bool
+    expiry_ns: tuple[int, ...]
+    least_g: tuple[tuple[float, float], ...]
+    least_gap: tuple[tuple[float, float], ...]
+    violations: tuple[str, ...]
+
+
+class VolSurface(ABC):
+    """A surface of one underlying as of one moment. Expiries without a usable slice take no part; with none usable,
+    every answer is NaN."""
+
+    __slots__ = ("_expiry_ns", "_log_forward", "_tau", "asof_ns", "underlying")
+
+    def __init__(self, underlying: str, asof_ns: int, expiry_ns: ArrayLike, forward: ArrayLike) -> None:
+        self.underlying = underlying
+        self.asof_ns = asof_ns
+        self._expiry_ns = np.array(expiry_ns, np.int64).reshape(-1)
+        self._tau = (self._expiry_ns - asof_ns) / NS_PER_YEAR
+        self._log_forward = np.log(np.array(forward, np.float64).reshape(-1))
+        if np.any(np.diff(self._tau) <= 0.0):
+            raise InputError(f"slices of {underlying} are out of order; expected rising expiries, one slice each.")
+
+    @abstractmethod
+    def _variance(self, k: FloatArray, tau: FloatArray, out: FloatArray) -> None:
+        """Total variance at flat columns k and tau; NaN for tau < 0 or NaN."""
+
+    @abstractmethod
+    def _shape(self, k: FloatArray, tau: FloatArray, out: FloatArray) -> None:
+        """Rows w, dw/dk, d2w/dk2, dw/dtau at flat columns k and tau > 0; NaN for others. Where tau is an expiry,
+        dw/dtau is that of the stretch that ends there."""
+
+    @property
+    def tau(self) -> FloatArray:
+        """Years to each usable expiry, rising."""
+        return self._tau
+
+    @property
+    def expiry_ns(self) -> IntArray:
+        """Instants of the usable expiries, rising."""
+        return self._expiry_ns
+
+    def years(self, expiry_or_tau: ArrayLike) -> FloatArray:
+        """tau of an expiry: integers are expiry instants in ns, floats are tau in years already."""
+        given = np.asarray(expiry_or_tau)
+        if np.issubdtype(given.dtype, np.integer):
+            return np.asarray((given.astype(np.int64) - self.asof_ns) / NS_PER_YEAR)
+        tau: FloatArray = given.astype(np.float64)
+        return tau
+
+    def forward(self, expiry_or_tau: ArrayLike) -> FloatArray:
+        """Forward, log-linear in tau between usable expiries and flat outside."""
+        tau = self.years(expiry_or_tau)
+        if not self._tau.size:
+            return np.full(tau.shape, np.nan)
+        return np.asarray(np.exp(np.interp(tau, self._tau, self._log_forward)))
+
+    def total_variance(self, k: ArrayLike, tau: ArrayLike) -> FloatArray:
+        """iv^2 tau at log-moneyness k and tau (years); the two broadcast."""
+        points, years, size = _pair(k, tau)
+        out = np.empty(size)
+        self._variance(points, years, out.reshape(-1))
+        return out
+
+    def variance_shape(self, k: ArrayLike, tau: ArrayLike) -> VarianceShape:
+        """Total variance at log-moneyness k and tau (years) with its derivatives; the two broadcast."""
+        points, years, size = _pair(k, tau)
+        out = np.empty((4, points.size))
+        self._shape(points, np.where(years == 0.0, _SHORTEST, years), out)
+        return VarianceShape(*(row.reshape(size) for row in out))
+
+    def implied_vol(self, strike: ArrayLike, expiry_or_tau: ArrayLike) -> FloatArray:
+        """Volatility of a strike; expiry as integer ns, or tau as float years; the two broadcast.
+
+        NaN where no slice is usable or the expiry has passed.
+        """
+        tau = self.years(expiry_or_tau)
+        return self._vol(np.log(np.asarray(strike, np.float64) / self.forward(tau)), tau)
+
+    def atm_iv(self, tau: ArrayLike) -> FloatArray:
+        """Volatility at the forward, shape of tau (float years, or integer expiry ns)."""
+        years = self.years(tau)
+        return self._vol(np.zeros(years.shape), years)
+
+    def local_vol(self, strike: ArrayLike, expiry_or_tau: ArrayLike) -> LocalVol:
+        """Local volatility when spot stands at `strike` at that time (Dupire); arguments as for `implied_vol`.
+
+        NaN with a status (`LocalVolStatus`) where the surface has arbitrage or no slice is usable.
+        """
+        tau = self.years(expiry_or_tau)
+        k = np.log(np.asarray(strike, np.float64) / self.forward(tau))
+        return dupire(k, *self.variance_shape(k, tau))
+
+    def _vol(self, k: FloatArray, tau: FloatArray) -> FloatArray:
+        years = np.where(tau == 0.0, _SHORTEST, tau)
+        return np.sqrt(self.total_variance(k, years) / years)
+
+
+def _pair(k: ArrayLike, tau: ArrayLike) -> tuple[FloatArray, FloatArray, tuple[int, ...]]:
+    points, years = np.asarray(k, np.float64), np.asarray(tau, np.float64)
+    size = np.broadcast_shapes(points.shape, years.shape)
+    flat = [np.ascontiguousarray(np.broadcast_to(column, size)).reshape(-1) for column in (points, years)]
+    return flat[0], flat[1], size
