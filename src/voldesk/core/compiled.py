@@ -24,7 +24,7 @@ def _cache_directory() -> Path:
     digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
     for source in sorted(root.rglob("*.py")):
         text = source.read_bytes()
-        if b"@compiled" in text or b"@fused" in text:
+        if b"@compiled" in text or b"@fused" in text or b"@inlined" in text:
             digest.update(source.relative_to(root).as_posix().encode() + b"\0" + text)
     base = os.environ.get("VOLDESK_CACHE") or str(Path.home() / ".cache" / "voldesk")
     return Path(base) / "kernels" / digest.hexdigest()[:20]
@@ -61,6 +61,16 @@ def fused(function: _F) -> _F:
     import numba
 
     return cast(_F, numba.njit(cache=True, error_model="numpy", nogil=True, fastmath={"contract", "nsz"})(function))
+
+
+def inlined(function: _F) -> _F:
+    """`fused`, and always copied into the kernel that calls it: a call left standing in a loop keeps it scalar."""
+    import numba
+
+    options = {"contract", "nsz"}
+    return cast(
+        _F, numba.njit(cache=True, error_model="numpy", nogil=True, fastmath=options, forceinline=True)(function)
+    )
 
 
 def plain(function: _F) -> _F:
