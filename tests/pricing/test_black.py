@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voldesk.core.compiled import plain
-from voldesk.pricing import black, black_kernels
+from voldesk.pricing import black, black_blocks, black_kernels
 from voldesk.pricing.broadcast import columns
 
 EPS = 2.0**-53
@@ -124,7 +124,7 @@ def scales(f, t, s):
 def test_forward_greeks_are_the_derivatives_of_the_price(case, call) -> None:
     f, k, t, s = case
     rate = 0.07
-    found = black.greeks(f, k, t, s, math.exp(-rate * t), call)
+    found = black.greeks(f, k, t, s, math.exp(-rate * t), call, ultima_veta=True)
     natural = scales(f, t, s)
     with mpmath.workdps(60):
 
@@ -143,7 +143,7 @@ def test_forward_greeks_are_the_derivatives_of_the_price(case, call) -> None:
 def test_spot_greeks_are_the_derivatives_of_the_price(case, call) -> None:
     f, k, t, s = case
     rate, dividend_yield = 0.06, 0.025
-    found = black.spot_greeks(f, k, t, s, rate, dividend_yield, call)
+    found = black.spot_greeks(f, k, t, s, rate, dividend_yield, call, ultima_veta=True)
     natural = scales(f, t, s)
     with mpmath.workdps(60):
 
@@ -164,7 +164,7 @@ def test_spot_greeks_are_the_derivatives_of_the_price(case, call) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_coin_greeks_are_the_derivatives_of_the_coin_price(case, call) -> None:
     f, k, t, s = case
-    found = black.coin_greeks(f, k, t, s, call)
+    found = black.coin_greeks(f, k, t, s, call, ultima_veta=True)
     natural = {name: size / f for name, size in scales(f, t, s).items()}
     with mpmath.workdps(60):
 
@@ -218,7 +218,7 @@ def test_limits_of_no_time_and_no_volatility_are_intrinsic_value_and_step_delta(
             (110.0, True, 0.0, 0.0),
             (110.0, False, 10.0, -1.0),
         ):
-            found = black.greeks(100.0, strike, tau, sigma, 1.0, call)
+            found = black.greeks(100.0, strike, tau, sigma, 1.0, call, ultima_veta=True)
             assert float(found.price) == price
             assert float(found.delta) == delta
             for field in black.Greeks._fields[2:]:
@@ -231,8 +231,10 @@ def test_limits_of_no_time_and_no_volatility_are_intrinsic_value_and_step_delta(
 
 @pytest.mark.parametrize(("tau", "sigma"), [(0.25, 1e-9), (1e-18, 0.5)])
 def test_limits_exactly_at_the_strike_are_approached_from_small_values(tau: float, sigma: float) -> None:
-    near = black.greeks(100.0, 100.0, tau, sigma, 1.0, True)
-    at = black.greeks(100.0, 100.0, tau if sigma < 1e-3 else 0.0, 0.0 if sigma < 1e-3 else sigma, 1.0, True)
+    near = black.greeks(100.0, 100.0, tau, sigma, 1.0, True, ultima_veta=True)
+    at = black.greeks(
+        100.0, 100.0, tau if sigma < 1e-3 else 0.0, 0.0 if sigma < 1e-3 else sigma, 1.0, True, ultima_veta=True
+    )
     assert float(at.delta) == 0.5
     for field in black.Greeks._fields:
         small, limit = float(getattr(near, field)), float(getattr(at, field))
@@ -241,8 +243,10 @@ def test_limits_exactly_at_the_strike_are_approached_from_small_values(tau: floa
             assert math.copysign(1.0, small) == math.copysign(1.0, limit), field
         else:
             assert small == pytest.approx(limit, rel=1e-6, abs=1e-6), field
-    coin_near = black.coin_greeks(100.0, 100.0, tau, sigma, True)
-    coin_at = black.coin_greeks(100.0, 100.0, tau if sigma < 1e-3 else 0.0, 0.0 if sigma < 1e-3 else sigma, True)
+    coin_near = black.coin_greeks(100.0, 100.0, tau, sigma, True, ultima_veta=True)
+    coin_at = black.coin_greeks(
+        100.0, 100.0, tau if sigma < 1e-3 else 0.0, 0.0 if sigma < 1e-3 else sigma, True, ultima_veta=True
+    )
     for field in black.CoinGreeks._fields:
         small, limit = float(getattr(coin_near, field)), float(getattr(coin_at, field))
         if math.isinf(limit):
@@ -269,7 +273,7 @@ def test_limits_exactly_at_the_strike_are_approached_from_small_values(tau: floa
 def test_values_outside_the_domain_give_nan_everywhere(bad) -> None:
     arguments = {"forward": 100.0, "strike": 100.0, "tau": 0.5, "sigma": 0.3, "discount": 1.0, "is_call": True} | bad
     assert math.isnan(float(black.price(**arguments)))
-    for field, value in black.greeks(**arguments)._asdict().items():
+    for field, value in black.greeks(**arguments, ultima_veta=True)._asdict().items():
         assert math.isnan(float(value)), field
 
 
@@ -289,20 +293,20 @@ def test_compiled_and_plain_kernels_agree() -> None:
     tau = np.array([0.5, 0.1, 0.0, 1.0, 0.02])
     call = np.array([True, False, True, False, True])
     for kernel, values, fields in (
-        (black_kernels.forward_kernel, (100.0, strike, tau, 0.5, 0.98), 14),
-        (black_kernels.spot_kernel, (100.0, strike, tau, 0.5, 0.03, 0.01), 14),
-        (black_kernels.coin_kernel, (100.0, strike, tau, 0.5), 15),
+        (black_blocks.forward_kernel, (100.0, strike, tau, 0.5, 0.98), 14),
+        (black_blocks.spot_kernel, (100.0, strike, tau, 0.5, 0.03, 0.01), 14),
+        (black_blocks.coin_kernel, (100.0, strike, tau, 0.5), 15),
     ):
         _, inputs, steps = columns(*values, is_call=call)
         fast, slow = np.empty((fields, 5)), np.empty((fields, 5))
-        kernel(steps, fast, *inputs)
-        plain(kernel)(steps, slow, *inputs)
-        np.testing.assert_allclose(fast, slow, rtol=1e-13, atol=1e-300)
+        kernel(steps, 0, 5, fast, *inputs)
+        plain(kernel)(steps, 0, 5, slow, *inputs)
+        np.testing.assert_allclose(fast, slow, rtol=1e-12, atol=1e-300)
     _, inputs, steps = columns(100.0, strike, tau, 0.5, 0.98, is_call=call)
     fast, slow = np.empty(5), np.empty(5)
-    black_kernels.price_kernel(steps, fast, *inputs)
-    plain(black_kernels.price_kernel)(steps, slow, *inputs)
-    np.testing.assert_allclose(fast, slow, rtol=1e-14)
+    black_blocks.price_kernel(steps, 0, 5, fast, *inputs)
+    plain(black_blocks.price_kernel)(steps, 0, 5, slow, *inputs)
+    np.testing.assert_allclose(fast, slow, rtol=1e-13)
     for arguments in ((-1.0, 0.1), (-0.2, 0.05), (-5.0, 0.3), (-30.0, 0.1), (0.0, 1.0)):
         assert black_kernels.mills_difference(*arguments) == pytest.approx(
             plain(black_kernels.mills_difference)(*arguments), rel=1e-14

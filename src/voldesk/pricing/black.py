@@ -11,20 +11,24 @@ What is held fixed: every Greek of `greeks` is taken at fixed forward, the disco
 continuous rate r = -log(discount) / tau (0 at tau = 0). `theta`, `charm`, `color`, `veta` are derivatives in calendar
 time, that is minus the derivative in tau. `rho` is the derivative in that rate r.
 
+`ultima_veta=True` adds those two Greeks, which are None otherwise. `threads`: over how many to share the rows; results
+do not depend on it.
+
 Limits: at sigma = 0 or tau = 0 each result is the one-sided limit (intrinsic value, step delta, infinite gamma exactly
 at the strike); where both are zero sigma goes first. NaN, negative tau or sigma, forward <= 0 or strike < 0 give NaN.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from voldesk.core.arrays import FloatArray
-from voldesk.pricing.black_kernels import coin_kernel, forward_kernel, price_kernel, spot_kernel
+from voldesk.pricing.black_blocks import coin_kernel, forward_kernel, price_kernel, spot_kernel
 from voldesk.pricing.broadcast import columns
+from voldesk.pricing.rows import share_out
 
 
 class Greeks(NamedTuple):
@@ -42,8 +46,8 @@ class Greeks(NamedTuple):
     speed: FloatArray
     zomma: FloatArray
     color: FloatArray
-    ultima: FloatArray
-    veta: FloatArray
+    ultima: FloatArray | None = None
+    veta: FloatArray | None = None
 
 
 class CoinGreeks(NamedTuple):
@@ -61,9 +65,14 @@ class CoinGreeks(NamedTuple):
     speed: FloatArray
     zomma: FloatArray
     color: FloatArray
-    ultima: FloatArray
-    veta: FloatArray
     net_delta: FloatArray
+    ultima: FloatArray | None = None
+    veta: FloatArray | None = None
+
+
+_GREEKS: Final = 12
+_COIN_GREEKS: Final = 13
+_ON_REQUEST: Final = 2
 
 
 def price(
@@ -73,6 +82,8 @@ def price(
     sigma: ArrayLike,
     discount: ArrayLike,
     is_call: ArrayLike,
+    *,
+    threads: int = 1,
 ) -> FloatArray:
     """Black (1976) price in currency, present value.
 
@@ -83,7 +94,8 @@ def price(
     """
     shape, inputs, steps = columns(forward, strike, tau, sigma, discount, is_call=is_call)
     out = np.empty(shape)
-    price_kernel(steps, out.reshape(-1), *inputs)
+    flat = out.reshape(-1)
+    share_out(lambda first, last: price_kernel(steps, first, last, flat, *inputs), out.size, threads)
     return out
 
 
@@ -94,6 +106,9 @@ def greeks(
     sigma: ArrayLike,
     discount: ArrayLike,
     is_call: ArrayLike,
+    *,
+    ultima_veta: bool = False,
+    threads: int = 1,
 ) -> Greeks:
     """Black (1976) price and Greeks with respect to the forward, discounted.
 
@@ -105,9 +120,9 @@ def greeks(
     19.791884347
     """
     shape, inputs, steps = columns(forward, strike, tau, sigma, discount, is_call=is_call)
-    out = np.empty((len(Greeks._fields), *shape))
-    forward_kernel(steps, _flat(out), *inputs)
-    return Greeks(*_rows(out))
+    out, flat = _results(_GREEKS, ultima_veta, shape)
+    share_out(lambda first, last: forward_kernel(steps, first, last, flat, *inputs), flat.shape[1], threads)
+    return Greeks(*out)
 
 
 def spot_greeks(
@@ -118,6 +133,9 @@ def spot_greeks(
     rate: ArrayLike,
     dividend_yield: ArrayLike,
     is_call: ArrayLike,
+    *,
+    ultima_veta: bool = False,
+    threads: int = 1,
 ) -> Greeks:
     """Black-Scholes-Merton price and Greeks with respect to the spot, at fixed continuous rate and dividend yield.
 
@@ -127,13 +145,20 @@ def spot_greeks(
     4.7594
     """
     shape, inputs, steps = columns(spot, strike, tau, sigma, rate, dividend_yield, is_call=is_call)
-    out = np.empty((len(Greeks._fields), *shape))
-    spot_kernel(steps, _flat(out), *inputs)
-    return Greeks(*_rows(out))
+    out, flat = _results(_GREEKS, ultima_veta, shape)
+    share_out(lambda first, last: spot_kernel(steps, first, last, flat, *inputs), flat.shape[1], threads)
+    return Greeks(*out)
 
 
 def coin_greeks(
-    forward: ArrayLike, strike: ArrayLike, tau: ArrayLike, sigma: ArrayLike, is_call: ArrayLike
+    forward: ArrayLike,
+    strike: ArrayLike,
+    tau: ArrayLike,
+    sigma: ArrayLike,
+    is_call: ArrayLike,
+    *,
+    ultima_veta: bool = False,
+    threads: int = 1,
 ) -> CoinGreeks:
     """Coin-settled (inverse) options: the price c = Black / forward in coin and its own derivatives.
 
@@ -146,15 +171,13 @@ def coin_greeks(
     (0.075580588, 0.462209706)
     """
     shape, inputs, steps = columns(forward, strike, tau, sigma, is_call=is_call)
-    out = np.empty((len(CoinGreeks._fields), *shape))
-    coin_kernel(steps, _flat(out), *inputs)
-    return CoinGreeks(*_rows(out))
+    out, flat = _results(_COIN_GREEKS, ultima_veta, shape)
+    share_out(lambda first, last: coin_kernel(steps, first, last, flat, *inputs), flat.shape[1], threads)
+    return CoinGreeks(*out)
 
 
-def _rows(out: FloatArray) -> list[FloatArray]:
-    return [out[i, ...] for i in range(out.shape[0])]
-
-
-def _flat(out: FloatArray) -> FloatArray:
-    rows = out.shape[0]
-    return out.reshape(rows, out.size // rows)
+def _results(fields: int, more: bool, shape: tuple[int, ...]) -> tuple[list[FloatArray], FloatArray]:
+    """Empty results, one array per field, and the same memory as one row per field."""
+    rows = fields + (_ON_REQUEST if more else 0)
+    out = np.empty((rows, *shape))
+    return [out[i, ...] for i in range(rows)], out.reshape(rows, out.size // rows)

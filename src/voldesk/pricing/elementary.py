@@ -202,7 +202,11 @@ def mills_pair(a: float, b: float, gap: float) -> tuple[float, float, float]:
     The difference is formed as divided differences (Horner's scheme on both points at once), so it keeps its digits
     however small the gap is; m(a) = m(b) + difference.
     """
-    scale = 1.0 / ((a + _MILLS_B) * (b + _MILLS_B))
+    bends = (a + _MILLS_B) * (b + _MILLS_B)
+    weights = (a + _MILLS_C) * (b + _MILLS_C)
+    inverse = 1.0 / (bends * weights)  # one division for both
+    scale = weights * inverse
+    weights = bends * inverse
     lower = (b - _MILLS_A) * (a + _MILLS_B) * scale
     upper = (a - _MILLS_A) * (b + _MILLS_B) * scale
     d = _M[27]
@@ -259,7 +263,6 @@ def mills_pair(a: float, b: float, gap: float) -> tuple[float, float, float]:
     p = p * lower + _M[1]
     d = d * upper + p
     p = p * lower + _M[0]
-    weights = 1.0 / ((a + _MILLS_C) * (b + _MILLS_C))
     ratio = p * (a + _MILLS_C) * weights
     difference = gap * weights * (p - _MILLS_SPAN * scale * (b + _MILLS_C) * d)
     return ratio + difference, ratio, difference
