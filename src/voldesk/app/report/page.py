@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from voldesk.app.report import charts_market, charts_money, rows
 from voldesk.app.report.explained import ExplainTables, explain_tables
 from voldesk.app.report.style import as_html, library, money
+from voldesk.app.report.templates import render_page
 from voldesk.app.report.tiles import tiles
 from voldesk.app.round_trips import RoundTrip, round_trips
 from voldesk.app.run_figures import equity_curve
@@ -36,10 +35,9 @@ def write_report(
 
 def render(summary: Mapping[str, Any], tables: RunTables, explain: ExplainTables) -> str:
     """The page's text."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files("voldesk.app.report").joinpath("report.html").read_text(encoding="utf-8"))
     trips = round_trips(tables)
-    return template.render(
+    return render_page(
+        "report.html",
         plotly=Markup(library()),
         charts={name: Markup(as_html(made, name)) for name, made in _charts(summary, tables, explain, trips).items()},
         **_context(summary, tables, explain, trips),
