@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from voldesk.pricing import black
+from voldesk.pricing import black, monte_carlo
+from voldesk.pricing.fd_market import LocalVolGrid
+from voldesk.pricing.heston import HestonParams
 from voldesk.pricing.implied_vol import implied_vol
+from voldesk.pricing.mc_models import Gbm, Schedule
+from voldesk.pricing.mc_payoffs import European
+from voldesk.pricing.mc_simulate import Model
 from voldesk.pricing.revalue import OptionBook, Scenarios, revalue
 
 
@@ -13,11 +18,22 @@ def warm() -> list[tuple[str, Callable[[], object]]]:
     """Name and call of every public kernel, for a progress bar at set-up."""
     one = [100.0]
     call = [True]
+
+    def paths(model: Model) -> object:
+        few = monte_carlo.Settings(paths=256, controls=False)
+        return monte_carlo.price(model, European(100.0, True), Schedule.flat(100.0, 0.5, 2), seed=1, settings=few)
+
     return [
         ("black price", lambda: black.price(one, one, 0.5, 0.3, 1.0, call)),
         ("black greeks", lambda: black.greeks(one, one, 0.5, 0.3, 1.0, call)),
         ("black greeks in spot", lambda: black.spot_greeks(one, one, 0.5, 0.3, 0.02, 0.0, call)),
         ("coin greeks", lambda: black.coin_greeks(one, one, 0.5, 0.3, call)),
         ("revaluation of a book", lambda: revalue(OptionBook(one, one, 0.5, 0.3, call), Scenarios([0.1]))),
+        ("monte carlo, brownian and jumps", lambda: paths(Gbm(0.3))),
+        (
+            "monte carlo, local volatility",
+            lambda: paths(LocalVolGrid.sample(lambda s, t: 0.3 + 0.0 * s * t, [0.0], one)),
+        ),
+        ("monte carlo, heston and bates", lambda: paths(HestonParams(0.09, 1.0, 0.09, 0.5, -0.5))),
         ("implied volatility", lambda: implied_vol([8.0], one, 100.0, 0.5, 1.0, call)),
     ]
