@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,20 @@ def columns(*values: ArrayLike, is_call: ArrayLike) -> tuple[tuple[int, ...], An
     """
     inputs: list[Any] = [np.asarray(value, np.float64) for value in values]
     inputs.append(np.asarray(is_call, np.bool_))
-    shape = np.broadcast_shapes(*[value.shape for value in inputs])
-    steps = np.ones(len(inputs), np.int64)
+    shapes = {value.shape for value in inputs}
+    shape = shapes.pop() if len(shapes) == 1 else np.broadcast_shapes(*shapes)
+    steps = []
     for j, value in enumerate(inputs):
-        if value.size == 1:
-            steps[j] = 0
-        elif value.shape != shape:
+        single = value.size == 1
+        steps.append(0 if single else 1)
+        if not single and value.shape != shape:
             value = np.broadcast_to(value, shape)
-        inputs[j] = np.ascontiguousarray(value).reshape(-1)
-    return shape, inputs, steps
+        # A kernel is compiled anew for arrays that may not be written to, so those are copied.
+        inputs[j] = value.reshape(-1) if value.flags.carray else value.flatten()
+    return shape, inputs, _steps(tuple(steps))
+
+
+@functools.cache
+def _steps(steps: tuple[int, ...]) -> IntArray:
+    """The same array for the same steps: making one costs as much as pricing fifty options."""
+    return np.array(steps, np.int64)

@@ -71,10 +71,12 @@ def revalue(book: OptionBook, scenarios: Scenarios, *, threads: int = 1) -> Floa
     count = shape[0] if shape else 1
 
     def floats(values: ArrayLike) -> FloatArray:
-        return np.ascontiguousarray(np.broadcast_to(np.asarray(values, np.float64), (count,)))
+        return _spread(np.asarray(values, np.float64), (count,))
 
     def flags(values: ArrayLike) -> BoolArray:
-        return np.ascontiguousarray(np.broadcast_to(np.asarray(values, np.bool_), (count,)))
+        wide = np.empty(count, np.bool_)
+        wide[...] = values
+        return wide
 
     spot_move, vol_shift, years_ahead = _cases(scenarios)
     lives, life = np.unique(floats(book.tau), return_inverse=True)
@@ -101,15 +103,23 @@ def _cases(scenarios: Scenarios) -> tuple[FloatArray, FloatArray, FloatArray]:
         raise InputError(f"{shapes}; expected one number of scenarios as their last axis.")
     cases = sizes.pop() if sizes else 1
     return (
-        np.ascontiguousarray(np.broadcast_to(spot_move, (spot_move.shape[0], cases))),
-        np.ascontiguousarray(np.broadcast_to(vol_shift, (vol_shift.shape[0], cases))),
-        np.ascontiguousarray(np.broadcast_to(years_ahead, (cases,))),
+        _spread(spot_move, (spot_move.shape[0], cases)),
+        _spread(vol_shift, (vol_shift.shape[0], cases)),
+        _spread(years_ahead, (cases,)),
     )
+
+
+def _spread(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    """A copy of the full shape: a view that may not be written to would be another type to the compiler."""
+    wide = np.empty(shape)
+    wide[...] = values
+    return wide
 
 
 def _numbers(name: str, values: ArrayLike, count: int, rows: int | None) -> IntArray:
     """Row numbers, one per option, each within `rows`."""
-    numbers = np.ascontiguousarray(np.broadcast_to(np.asarray(values, np.int64), (count,)))
+    numbers = np.empty(count, np.int64)
+    numbers[...] = values
     lowest, highest = int(numbers.min(initial=0)), int(numbers.max(initial=0))
     if lowest < 0 or (rows is not None and highest >= rows):
         wrong = lowest if lowest < 0 else highest
