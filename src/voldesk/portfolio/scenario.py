@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from voldesk.core.arrays import FloatArray, IntArray
-from voldesk.core.compiled import compiled
+from voldesk.core.compiled import compiled, fused
 from voldesk.core.errors import InputError
 from voldesk.core.units import DAYS_PER_YEAR
 from voldesk.market.state import Field
@@ -34,6 +34,7 @@ from voldesk.portfolio.columns import (
     usd_per_settle,
 )
 from voldesk.portfolio.valuation import EXPIRED, NO_FORWARD, RiskStatus, Valuer, option_price, tau_of
+from voldesk.pricing.black_lanes import price_lane
 
 _FORWARD: Final = int(Field.FORWARD)
 
@@ -72,6 +73,45 @@ class ScenarioPnl(NamedTuple):
         return float(np.minimum(0.0, np.min(self.pnl_usd)))  # unlike min(), lets a NaN through
 
 
+@fused
+def _option_values(
+    worths: FloatArray,
+    axes: FloatArray,
+    counts: IntArray,
+    forward: float,
+    strike: float,
+    tau: float,
+    sigma: float,
+    is_call: bool,
+    inverse: bool,
+) -> None:
+    """Prices of one option now (first) and in every cell, in its quote currency; past its expiry the payoff.
+
+    Cells go through the branch-free `price_lane` in one loop; the few that are out of its range are done with care.
+    """
+    spots, vols, times = counts[0], counts[1], counts[2]
+    size = worths.size
+    cells = np.empty((4, size))  # forward, years left, volatility, out of range
+    ahead, left, vol, odd = cells[0], cells[1], cells[2], cells[3]
+    ahead[0], left[0], vol[0] = forward, tau, sigma
+    cell = 1
+    for a in range(spots):
+        for b in range(vols):
+            for c in range(times):
+                ahead[cell] = forward * (1.0 + axes[a])
+                left[cell] = tau - axes[spots + vols + c]
+                vol[cell] = max(sigma + axes[spots + b], 0.0)
+                cell += 1
+    side = 1.0 if is_call else -1.0
+    for i in range(size):
+        worth, strange = price_lane(ahead[i], strike, left[i], vol[i], side)
+        worths[i] = worth / (ahead[i] if inverse else 1.0)
+        odd[i] = 1.0 if strange else 0.0
+    for i in range(size):
+        if odd[i] != 0.0:
+            worths[i] = option_price(ahead[i], strike, left[i], vol[i], is_call, inverse)
+
+
 @compiled
 def revalue_kernel(
     values: FloatArray,
@@ -88,6 +128,7 @@ def revalue_kernel(
 ) -> None:
     """Add each position's P&L to `pnl` and `pnl_usd`. held: (m, 2) id, lots; axes: spot, vol, years ahead in one."""
     spots, vols, times = counts[0], counts[1], counts[2]
+    worths = np.empty(1 + spots * vols * times)  # of one option: now, then each cell
     for p in range(held.shape[0]):
         i = held[p, 0]
         place = ints[i, SETTLE]
@@ -101,21 +142,22 @@ def revalue_kernel(
         is_call = ints[i, IS_CALL] == 1
         tau = tau_of(ints[i, EXPIRY], now_ns)
         usd = usd_per_settle(values, ints, i)
-        base = option_price(forward, strike, tau, sigma[p], is_call, inverse) if is_option else price
+        if is_option and status[p] < NO_FORWARD and status[p] != EXPIRED:
+            _option_values(worths, axes, counts, forward, strike, tau, sigma[p], is_call, inverse)
+        base = worths[0]
+        cell = 0
         for a in range(spots):
             growth = 1.0 + axes[a]
             rate = usd * growth if ints[i, USD_RULE] == AT_INDEX else usd
             for b in range(vols):
                 for c in range(times):
+                    cell += 1
                     if bad:
                         gain = math.nan
                     elif status[p] == EXPIRED:
                         gain = 0.0
                     elif is_option:
-                        vol = max(sigma[p] + axes[spots + b], 0.0)
-                        left = tau - axes[spots + vols + c]
-                        worth = option_price(forward * growth, strike, left, vol, is_call, inverse)
-                        gain = size * (worth - base)
+                        gain = size * (worths[cell] - base)
                     elif inverse:
                         gain = size / price * (1.0 - 1.0 / growth)
                     else:
