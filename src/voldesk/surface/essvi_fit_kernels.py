@@ -14,12 +14,18 @@ import numpy as np
 
 from voldesk.core.arrays import FloatArray, IntArray
 from voldesk.core.compiled import compiled
+from voldesk.surface.band_kernels import (
+    HIGH,
+    INSIDE,
+    LOW,
+    QUOTES,
+    K,
+    band_loss,
+    count_two_sided,
+    note_quality,
+    parabola,
+)
 from voldesk.surface.essvi_kernels import ETA, PSI, THETA, variance
-
-# Columns of the quotes of a slice; the rest of a wider row is not looked at.
-K: Final = 0
-LOW: Final = 1  # bid vol, 0 where no bid stands
-HIGH: Final = 2  # ask vol
 
 OK: Final = 0
 FEW_QUOTES: Final = 1
@@ -45,9 +51,7 @@ def quote_terms(
 ) -> float:
     """Loss of all quotes at x = (u, v, q) per slice; adds Gauss-Newton matrix to `band`, its gradient to `force`.
 
-    Loss of a two-sided quote: squares of (model vol - mid vol) / half-spread near, lines beyond `linear_from` (pseudo-
-    Huber, Charbonnier et al. 1997). An ask without a bid counts where the model lies above it. band[i, d] is entry
-    (i, i - d) of the symmetric matrix.
+    band[i, d] is entry (i, i - d) of the symmetric matrix.
     """
     total = 0.0
     for j in range(tau.size):
@@ -56,20 +60,14 @@ def quote_terms(
         theta = psi / phi
         f0 = f1 = f2 = h00 = h10 = h11 = h20 = h21 = h22 = 0.0
         for i in range(offsets[j], offsets[j + 1]):
-            k, low, high = points[i, K], points[i, LOW], points[i, HIGH]
+            k = points[i, K]
             root = math.sqrt(psi * psi * k * k + 2.0 * theta * eta * k + theta * theta)
             vol = math.sqrt(0.5 * (theta + eta * k + root) / tau[j])
-            half = max(0.5 * (high - low), half_floor)
-            e = (vol - 0.5 * (high + low)) / half
-            if not low > 0.0:
-                e = (vol - high) / half
-                if e <= 0.0:
-                    continue
-            scaled = e / linear_from
-            stretch = math.sqrt(1.0 + scaled * scaled)
-            total += linear_from * linear_from * (stretch - 1.0)
-            weight = 1.0 / stretch
-            scale = 0.25 / (half * tau[j] * vol)  # de/dw, and the half of dw
+            loss, e, weight, per = band_loss(vol, points[i, LOW], points[i, HIGH], half_floor, linear_from)
+            if weight == 0.0:
+                continue
+            total += loss
+            scale = 0.25 * per / (tau[j] * vol)  # half of de/dw
             by_theta = 1.0 + (eta * k + theta) / root
             by_eta = k * (1.0 + theta / root)
             by_psi = psi * k * k / root
@@ -157,36 +155,12 @@ def _solve(band: FloatArray, step: FloatArray) -> bool:
 
 @compiled
 def _start_slice(points: FloatArray, tau: float, half_floor: float, out: FloatArray) -> None:
-    """(u, v, log theta) from a parabola in k through the middle quotes, weighted to within a deviation of the forward."""
-    nearest, centre = math.inf, 0.3
-    for i in range(points.shape[0]):
-        if points[i, LOW] > 0.0 and abs(points[i, K]) < nearest:
-            nearest, centre = abs(points[i, K]), 0.5 * (points[i, LOW] + points[i, HIGH])
-    reach = centre * math.sqrt(tau) + nearest
-    s0 = s1 = s2 = s3 = s4 = t0 = t1 = t2 = 0.0
-    for i in range(points.shape[0]):
-        if not points[i, LOW] > 0.0:
-            continue
-        y = points[i, K] / reach
-        vol = 0.5 * (points[i, LOW] + points[i, HIGH])
-        half = max(0.5 * (points[i, HIGH] - points[i, LOW]), half_floor) + 0.01 * centre
-        weight = math.exp(-0.5 * y * y) / (half * half)
-        w = vol * vol * tau
-        s0, s1, s2 = s0 + weight, s1 + weight * y, s2 + weight * y * y
-        s3, s4 = s3 + weight * y * y * y, s4 + weight * y * y * y * y
-        t0, t1, t2 = t0 + weight * w, t1 + weight * y * w, t2 + weight * y * y * w
-    theta, slope, bend = centre * centre * tau, 0.0, 0.0
-    c11, c12, c22 = s2 - s1 * s1 / s0, s3 - s1 * s2 / s0, s4 - s2 * s2 / s0
-    r1, r2 = t1 - s1 * t0 / s0, t2 - s2 * t0 / s0
-    determinant = c11 * c22 - c12 * c12
-    if determinant > 1e-10 * c11 * c22:
-        slope, bend = (c22 * r1 - c12 * r2) / determinant, (c11 * r2 - c12 * r1) / determinant
-        level = (t0 - slope * s1 - bend * s2) / s0
-        if level > 0.25 * theta:
-            theta = level
-    eta, curve = slope / reach, bend / (reach * reach)
+    """(u, v, log theta) from a parabola through the middle quotes."""
+    vol, slope, bend = parabola(points, tau, half_floor)
+    theta, eta = vol * vol * tau, 2.0 * vol * slope * tau
+    curve = 2.0 * tau * (slope * slope + vol * bend)
     # w'(0) = eta and w''(0) = right left / (2 theta); a parabola that bends the wrong way counts as nearly straight.
-    product = max(4.0 * theta * curve, 0.1 * eta * eta, 0.02 * theta)
+    product = max(2.0 * theta * curve, 0.1 * eta * eta, 0.02 * theta)
     psi = math.sqrt(eta * eta + product)
     right, left = psi + eta, psi - eta
     shrink = min(1.0, math.sqrt(3.0 * theta / (psi * max(right, left))), 3.0 / max(right, left))
@@ -354,18 +328,11 @@ def solve(
 @compiled
 def report(slice_: FloatArray, points: FloatArray, tau: float, row: FloatArray) -> None:
     """Two-sided quotes, the share whose fitted vol lies inside bid-ask, the largest distance outside."""
-    count, inside, worst = 0, 0, 0.0
+    row[:] = 0.0
     for i in range(points.shape[0]):
-        if points[i, LOW] > 0.0:
-            vol = math.sqrt(variance(points[i, K], slice_[THETA], slice_[PSI], slice_[ETA]) / tau)
-            out = max(points[i, LOW] - vol, vol - points[i, HIGH])
-            count += 1
-            if out <= 0.0:
-                inside += 1
-            worst = max(worst, out)
-    row[0] = count
-    row[1] = inside / count if count > 0 else math.nan
-    row[2] = worst
+        vol = math.sqrt(variance(points[i, K], slice_[THETA], slice_[PSI], slice_[ETA]) / tau)
+        note_quality(vol, points[i, LOW], points[i, HIGH], row)
+    row[INSIDE] /= row[QUOTES]
 
 
 @compiled
@@ -385,10 +352,7 @@ def fit_surface(
     kept = np.empty(count, np.int64)
     used = 0
     for j in range(count):
-        two_sided = 0
-        for i in range(offsets[j], offsets[j + 1]):
-            if points[i, LOW] > 0.0:
-                two_sided += 1
+        two_sided = count_two_sided(points[offsets[j] : offsets[j + 1]])
         slices[j] = math.nan
         reports[j, 0], reports[j, 1], reports[j, 2] = two_sided, math.nan, math.nan
         status[j] = FEW_QUOTES

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +18,7 @@ from voldesk.core.errors import InputError
 from voldesk.core.units import NS_PER_YEAR
 from voldesk.surface.local_vol import LocalVol, dupire
 
-_SHORTEST: float = 1e-12  # years that stand for the limit at tau = 0
+_SHORTEST: Final = 1e-12  # years that stand for the limit at tau = 0 and for anything shorter
 
 
 class VarianceShape(NamedTuple):
@@ -56,7 +56,10 @@ class VolSurface(ABC):
         self.asof_ns = asof_ns
         self._expiry_ns = np.array(expiry_ns, np.int64).reshape(-1)
         self._tau = (self._expiry_ns - asof_ns) / NS_PER_YEAR
-        self._log_forward = np.log(np.array(forward, np.float64).reshape(-1))
+        forwards = np.array(forward, np.float64).reshape(-1)
+        if forwards.shape != self._tau.shape or not np.all((forwards > 0.0) & np.isfinite(forwards)):
+            raise InputError(f"forward={forwards} of {underlying}; expected one positive number per expiry.")
+        self._log_forward = np.log(forwards)
         if np.any(np.diff(self._tau) <= 0.0):
             raise InputError(f"slices of {underlying} are out of order; expected rising expiries, one slice each.")
 
@@ -105,7 +108,7 @@ class VolSurface(ABC):
         """Total variance at log-moneyness k and tau (years) with its derivatives; the two broadcast."""
         points, years, size = _pair(k, tau)
         out = np.empty((4, points.size))
-        self._shape(points, np.where(years == 0.0, _SHORTEST, years), out)
+        self._shape(points, _lengthened(years), out)
         return VarianceShape(*(row.reshape(size) for row in out))
 
     def implied_vol(self, strike: ArrayLike, expiry_or_tau: ArrayLike) -> FloatArray:
@@ -131,8 +134,12 @@ class VolSurface(ABC):
         return dupire(k, *self.variance_shape(k, tau))
 
     def _vol(self, k: FloatArray, tau: FloatArray) -> FloatArray:
-        years = np.where(tau == 0.0, _SHORTEST, tau)
+        years = _lengthened(tau)
         return np.sqrt(self.total_variance(k, years) / years)
+
+
+def _lengthened(tau: FloatArray) -> FloatArray:
+    return np.where((tau >= 0.0) & (tau < _SHORTEST), _SHORTEST, tau)
 
 
 def _pair(k: ArrayLike, tau: ArrayLike) -> tuple[FloatArray, FloatArray, tuple[int, ...]]:

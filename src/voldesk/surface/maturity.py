@@ -1,0 +1,22 @@
+"""Where a maturity lies among the expiries of a surface that interpolates total variance linearly in tau."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from voldesk.core.arrays import FloatArray
+from voldesk.core.compiled import compiled
+
+
+@compiled
+def bracket(t: float, tau: FloatArray) -> tuple[int, int, float, float]:
+    """Expiries before and after t and their weights, w(t) = weight0 w0 + weight1 w1; one expiry twice where t lies outside
+    (volatility at fixed k is flat there)."""
+    last = tau.size - 1
+    if t <= tau[0]:
+        return 0, 0, t / tau[0], 0.0
+    if t > tau[last]:
+        return last, last, t / tau[last], 0.0
+    j = int(np.searchsorted(tau, t))
+    share = (t - tau[j - 1]) / (tau[j] - tau[j - 1])
+    return j - 1, j, 1.0 - share, share
