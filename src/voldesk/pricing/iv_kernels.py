@@ -1,9 +1,10 @@
-"""Kernels of `implied_vol`: total volatility from a normalised out-of-the-money price.
+"""Implied volatility of one option with every care: what `iv_blocks` leaves out, and what it is measured against.
 
 Source: Jaeckel (2015), "Let's be rational", Wilmott, sec. 3-5: four branches of the price range, each with a starting
 value from a rational cubic (Delbourgo & Gregory 1985) through known points and slopes, then Householder steps of
 fourth order on an objective that is nearly linear on that branch. x = -|log-moneyness|, s = total volatility,
-beta = price / (discount sqrt(forward strike)), 0 < beta < exp(x/2).
+beta = time value / (discount sqrt(forward strike)), 0 < beta < exp(x/2), and `missing` = exp(x/2) - beta, which comes
+from the price itself: near the bound the difference would hold no digits.
 """
 
 from __future__ import annotations
@@ -12,9 +13,7 @@ import math
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from voldesk.core.arrays import BoolArray, FloatArray, IntArray
 from voldesk.core.compiled import compiled
 from voldesk.pricing.black_kernels import log_ratio, mills_difference, normalised_black
 from voldesk.pricing.normal import (
@@ -37,6 +36,10 @@ _SQRT_THREE: Final = 1.7320508075688772
 _FLOOR_CONTROL: Final = -0.9999999850988388  # the rational cubic needs a control parameter above -1
 _LINEAR_CONTROL: Final = 1e16
 _STEPS: Final = 3
+_TINY: Final = 1e-290
+_AT_BOUND: Final = 1e-8
+_RATIO_FITS: Final = 700.0  # beyond, forward / strike leaves the floats
+_APART: Final = 1200.0
 _CLOSE: Final = 2.0e-5  # a step of order four this small leaves an error below rounding
 
 
@@ -135,19 +138,17 @@ def _lower_start(beta: float, x: float, s_low: float, b_low: float) -> float:
 
 
 @compiled
-def _upper_start(beta: float, x: float, b_max: float, s_high: float, b_high: float) -> float:
-    """Start for b_high < beta < b_max: interpolates f = N(-s/2), sec. 4."""
+def _upper_start(beta: float, missing: float, x: float, b_max: float, s_high: float, b_high: float) -> float:
+    """Start for b_high < beta < b_max: interpolates f = N(-s/2), sec. 4, which is half of `missing` at the bound."""
+    if missing < _AT_BOUND * b_max:
+        return -2.0 * quantile(0.5 * missing)
     f_high = cdf(-0.5 * s_high)
     ratio = x / s_high
     slope = -0.5 * math.exp(0.5 * ratio * ratio)
     bend = SQRT_HALF_PI * math.exp(ratio * ratio + 0.125 * s_high * s_high) * ratio * ratio / s_high
     control = _control(b_high, b_max, f_high, 0.0, slope, -0.5, bend, True, True)
     f = _rational_cubic(beta, b_high, b_max, f_high, 0.0, slope, -0.5, control)
-    if not f > 0.0:
-        width = b_max - b_high
-        t = (beta - b_high) / width
-        f = (f_high * (1.0 - t) + 0.5 * width * t) * (1.0 - t)
-    return -2.0 * quantile(f)
+    return -2.0 * quantile(f if f > 0.0 else 0.5 * missing)
 
 
 @compiled
@@ -157,9 +158,8 @@ def _householder(newton: float, second: float, third: float) -> float:
 
 
 @compiled
-def _refine_lower(beta: float, x: float, s: float) -> float:
+def _refine_lower(log_beta: float, x: float, s: float) -> float:
     """Householder steps on 1/log b(s) - 1/log beta; b itself is never formed, so it cannot underflow."""
-    log_beta = math.log(beta)
     for _ in range(_STEPS):
         h = x / s
         t = 0.5 * s
@@ -201,8 +201,8 @@ def _refine_middle(beta: float, x: float, s: float) -> float:
 
 
 @compiled
-def _refine_upper(beta: float, x: float, s: float, b_max: float) -> float:
-    """Householder steps on log((b_max - beta) / (b_max - b(s)))."""
+def _refine_upper(target: float, x: float, s: float) -> float:
+    """Householder steps on log(target / (b_max - b(s)))."""
     for _ in range(_STEPS):
         h = x / s
         t = 0.5 * s
@@ -210,7 +210,7 @@ def _refine_upper(beta: float, x: float, s: float, b_max: float) -> float:
         slope = _vega(x, s) / missing
         second = h * h / s - 0.25 * s
         third = second * second - 3.0 * h * h / (s * s) - 0.25
-        newton = -math.log((b_max - beta) / missing) / slope
+        newton = -math.log(target / missing) / slope
         step = _householder(newton, second + slope, third + slope * (2.0 * slope + 3.0 * second))
         s = max(s + step, 0.5 * s)
         if abs(step) <= _CLOSE * s:
@@ -219,10 +219,10 @@ def _refine_upper(beta: float, x: float, s: float, b_max: float) -> float:
 
 
 @compiled
-def total_volatility(beta: float, x: float) -> float:
-    """s with normalised_black(x, s) = beta, for x <= 0 and 0 < beta < exp(x/2)."""
+def total_volatility(beta: float, missing: float, x: float) -> float:
+    """s with normalised_black(x, s) = beta, for x <= 0, 0 < beta < exp(x/2) and missing = exp(x/2) - beta."""
     if x == 0.0:  # b = erf(s / sqrt(8)), inverted directly
-        return 2.0 * quantile_from_centre(0.5 * beta)
+        return 2.0 * quantile_from_centre(0.5 * beta) if beta < 0.5 else -2.0 * quantile(0.5 * missing)
     b_max = math.exp(0.5 * x)
     s_mid = math.sqrt(-2.0 * x)
     v_mid = INV_SQRT_TWO_PI * b_max
@@ -231,7 +231,7 @@ def total_volatility(beta: float, x: float) -> float:
         s_low = s_mid - b_mid / v_mid
         b_low = normalised_black(x, s_low)
         if beta < b_low:
-            return _refine_lower(beta, x, _lower_start(beta, x, s_low, b_low))
+            return _refine_lower(math.log(beta), x, _lower_start(beta, x, s_low, b_low))
         slope = 1.0 / _vega(x, s_low)
         control = _control(b_low, b_mid, s_low, s_mid, slope, 1.0 / v_mid, 0.0, False, False)
         start = _rational_cubic(beta, b_low, b_mid, s_low, s_mid, slope, 1.0 / v_mid, control)
@@ -243,9 +243,40 @@ def total_volatility(beta: float, x: float) -> float:
         control = _control(b_mid, b_high, s_mid, s_high, 1.0 / v_mid, slope, 0.0, True, False)
         start = _rational_cubic(beta, b_mid, b_high, s_mid, s_high, 1.0 / v_mid, slope, control)
     else:
-        start = _upper_start(beta, x, b_max, s_high, b_high)
+        start = _upper_start(beta, missing, x, b_max, s_high, b_high)
     # The logarithm of the missing part is nearly linear only where little is missing.
-    return _refine_middle(beta, x, start) if beta <= 0.5 * b_max else _refine_upper(beta, x, start, b_max)
+    return _refine_middle(beta, x, start) if beta <= 0.5 * b_max else _refine_upper(missing, x, start)
+
+
+@compiled
+def _smallest(log_beta: float, x: float) -> float:
+    """s for a normalised price below `_TINY`, whose own digits or whose start's run out; x < 0."""
+    s = total_volatility(_TINY, math.exp(0.5 * x), x)
+    # There log b is -x^2 / (2 s^2) and little else.
+    return _refine_lower(log_beta, x, s * math.sqrt(math.log(_TINY) / log_beta))
+
+
+@compiled
+def _far(share: float, missing: float, x: float) -> float:
+    """s for forward and strike so far apart that exp(x/2) runs out; `share` and `missing` of the bound add up to 1.
+
+    There the second term of Black's formula is small beside the first, so the quantile gives the start; the steps are
+    those of `iv_blocks`, on the price over its bound, whose logarithm has the exponent -(h - t)^2 / 2.
+    """
+    below = share < 0.5
+    d1 = quantile(share) if below else -quantile(missing)
+    root = math.sqrt(d1 * d1 - 2.0 * x)
+    s = d1 + root if d1 > 0.0 else -2.0 * x / (root - d1)
+    for _ in range(_STEPS):
+        h = -x / s
+        t = 0.5 * s
+        ratio = mills(t - h) - mills(-h - t) if below else mills(h - t) + mills(-h - t)
+        u = 1.0 / ratio if below else -1.0 / ratio
+        f = math.log(ratio / (share if below else missing)) - 0.5 * (h - t) * (h - t) - LOG_SQRT_TWO_PI
+        second = (h * h - t * t) / s
+        third = second * second - 3.0 * h * h / (s * s) - 0.25
+        s += _householder(-f / u, second - u, third - 3.0 * second * u + 2.0 * u * u)
+    return s
 
 
 @compiled
@@ -265,33 +296,14 @@ def one(price: float, forward: float, strike: float, tau: float, discount: float
     if time_value == 0.0:
         return 0.0, OK
     x = -abs(log_ratio(forward, strike))
-    beta = time_value / (math.sqrt(forward) * math.sqrt(strike))
-    if beta >= math.exp(0.5 * x):  # within rounding of the bound
-        return math.nan, ABOVE_MAX
-    if beta == 0.0:
-        return 0.0, OK
-    return total_volatility(beta, x) / math.sqrt(tau), OK
-
-
-@compiled
-def kernel(
-    steps: IntArray,
-    sigma: FloatArray,
-    status: NDArray[np.int8],
-    price: FloatArray,
-    forward: FloatArray,
-    strike: FloatArray,
-    tau: FloatArray,
-    discount: FloatArray,
-    is_call: BoolArray,
-) -> None:
-    """Fills `sigma` and `status` (int8), one row per option."""
-    for i in range(sigma.size):
-        sigma[i], status[i] = one(
-            price[i * steps[0]],
-            forward[i * steps[1]],
-            strike[i * steps[2]],
-            tau[i * steps[3]],
-            discount[i * steps[4]],
-            is_call[i * steps[5]],
-        )
+    if x < -_RATIO_FITS:
+        x = -abs(math.log(forward) - math.log(strike))
+    rest = (forward if is_call else strike) - value  # exact where it matters, in the money too
+    least = min(forward, strike)
+    if x < -_APART:
+        return _far(time_value / least, rest / least, x) / math.sqrt(tau), OK
+    mean = math.sqrt(forward) * math.sqrt(strike)
+    beta = time_value / mean
+    if beta < _TINY and x < 0.0:
+        return _smallest(math.log(time_value) - math.log(mean), x) / math.sqrt(tau), OK
+    return total_volatility(beta, rest / mean, x) / math.sqrt(tau), OK
