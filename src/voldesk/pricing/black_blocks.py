@@ -18,7 +18,7 @@ import numpy as np
 from voldesk.core.arrays import BoolArray, FloatArray, IntArray
 from voldesk.core.compiled import compiled, fused, inlined
 from voldesk.pricing.black_kernels import Row, careful_row, strike_charm, strike_color, undiscounted
-from voldesk.pricing.black_lanes import discounted, in_coin, in_spot, lane, price_lane
+from voldesk.pricing.black_lanes import derivatives, discounted, in_coin, in_spot, legs, price_of, readied
 from voldesk.pricing.elementary import exp_poly, log_poly
 
 BLOCK: Final = 64
@@ -27,13 +27,61 @@ _STRIKE: Final = 1
 _TAU: Final = 2
 _SIGMA: Final = 3
 _SIDE: Final = 4
-_RATE: Final = 5  # or discount factor
-_YIELD: Final = 6  # or minus its logarithm
-_ODD: Final = 7
-_RESULTS: Final = 8
-_COLOR: Final = _RESULTS + 11
+_RATE: Final = 5
+_YIELD: Final = 6
+_SPOT: Final = 7
+_FACTOR: Final = 8  # discount factor
+_GROWN: Final = 9  # forward over spot
+_BETWEEN: Final = 10  # what one loop leaves for the next
+_ODD: Final = 23
+_RESULTS: Final = 24
 _CHARM: Final = _RESULTS + 8
+_COLOR: Final = _RESULTS + 11
 _ROWS: Final = _RESULTS + 15
+
+
+@inlined
+def _prepare(work: FloatArray, count: int) -> int:
+    """The loops before the last one; how many rows are odd.
+
+    Three short loops instead of one: each row is a long chain of dependent steps, and the processor overlaps the rows
+    of a loop only as far as it can look ahead.
+    """
+    odd = 0
+    for i in range(count):
+        forward, strike, sigma, root, s, per_s, per_forward, away, strange = readied(
+            work[_FORWARD, i], work[_STRIKE, i], work[_TAU, i], work[_SIGMA, i]
+        )
+        work[_BETWEEN + 0, i] = forward
+        work[_BETWEEN + 1, i] = strike
+        work[_BETWEEN + 2, i] = sigma
+        work[_BETWEEN + 3, i] = root
+        work[_BETWEEN + 4, i] = s
+        work[_BETWEEN + 5, i] = per_s
+        work[_BETWEEN + 6, i] = per_forward
+        work[_BETWEEN + 7, i] = away
+        work[_ODD, i] = 1.0 if strange else 0.0
+        odd += 1 if strange else 0
+    for i in range(count):
+        value, lower_leg, lower_rest, upper_leg, scale = legs(
+            work[_BETWEEN + 0, i], work[_BETWEEN + 1, i], work[_BETWEEN + 4, i], work[_BETWEEN + 7, i]
+        )
+        work[_BETWEEN + 8, i] = value
+        work[_BETWEEN + 9, i] = lower_leg
+        work[_BETWEEN + 10, i] = lower_rest
+        work[_BETWEEN + 11, i] = upper_leg
+        work[_BETWEEN + 12, i] = scale
+    return odd
+
+
+@inlined
+def _derive(work: FloatArray, i: int) -> tuple[Row, float, float]:
+    return derivatives(
+        work[_BETWEEN + 0, i], work[_BETWEEN + 1, i], work[_BETWEEN + 2, i], work[_BETWEEN + 3, i],
+        work[_BETWEEN + 4, i], work[_BETWEEN + 5, i], work[_BETWEEN + 6, i], work[_BETWEEN + 7, i], work[_SIDE, i],
+        work[_BETWEEN + 8, i], work[_BETWEEN + 9, i], work[_BETWEEN + 10, i], work[_BETWEEN + 11, i],
+        work[_BETWEEN + 12, i],
+    )  # fmt: skip
 
 
 @inlined
@@ -94,8 +142,8 @@ def _mend_forward(work: FloatArray, count: int) -> None:
         if work[_ODD, i] == 0.0:
             continue
         years = work[_TAU, i]
-        factor = work[_RATE, i]
-        rate = work[_YIELD, i] / years if factor != 1.0 and years > 0.0 else 0.0
+        factor = work[_FACTOR, i]
+        rate = work[_RATE, i] / years if factor != 1.0 and years > 0.0 else 0.0
         g, _ = careful_row(work[_FORWARD, i], work[_STRIKE, i], years, work[_SIGMA, i], work[_SIDE, i] > 0.0)
         _keep(work, i, discounted(g, factor, rate, years))
         if g[2] == math.inf:
@@ -110,9 +158,7 @@ def _mend_spot(work: FloatArray, count: int) -> None:
         years, strike, side = work[_TAU, i], work[_STRIKE, i], work[_SIDE, i]
         rate = work[_RATE, i]
         carry = rate - work[_YIELD, i]
-        factor = math.exp(-rate * years)
-        grown = math.exp(carry * years)
-        forward = work[_FORWARD, i] * grown
+        factor, grown, forward = work[_FACTOR, i], work[_GROWN, i], work[_FORWARD, i]
         g, exercise = careful_row(forward, strike, years, work[_SIGMA, i], side > 0.0)
         _keep(work, i, in_spot(g, strike * exercise, side, forward, factor, grown, rate, carry, years))
         if g[2] == math.inf:
@@ -165,20 +211,18 @@ def price_kernel(
         _fill(work, _STRIKE, strike, steps[1], start, count)
         _fill(work, _TAU, tau, steps[2], start, count)
         _fill(work, _SIGMA, sigma, steps[3], start, count)
-        _fill(work, _RATE, discount, steps[4], start, count)
+        _fill(work, _FACTOR, discount, steps[4], start, count)
         _fill_side(work, is_call, steps[5], start, count)
-        odd = 0
+        odd = _prepare(work, count)
         for i in range(count):
-            value, strange = price_lane(
-                work[_FORWARD, i], work[_STRIKE, i], work[_TAU, i], work[_SIGMA, i], work[_SIDE, i]
+            value = price_of(
+                work[_BETWEEN + 8, i], work[_BETWEEN, i], work[_BETWEEN + 1, i], work[_BETWEEN + 7, i], work[_SIDE, i]
             )
-            work[_RESULTS, i] = work[_RATE, i] * value
-            work[_ODD, i] = 1.0 if strange else 0.0
-            odd += 1 if strange else 0
+            work[_RESULTS, i] = work[_FACTOR, i] * value
         if odd > 0:
             for i in range(count):
                 if work[_ODD, i] != 0.0:
-                    work[_RESULTS, i] = work[_RATE, i] * undiscounted(
+                    work[_RESULTS, i] = work[_FACTOR, i] * undiscounted(
                         work[_FORWARD, i], work[_STRIKE, i], work[_TAU, i], work[_SIGMA, i], work[_SIDE, i] > 0.0
                     )
         target = out[start : start + count]
@@ -207,22 +251,19 @@ def forward_kernel(
         _fill(work, _STRIKE, strike, steps[1], start, count)
         _fill(work, _TAU, tau, steps[2], start, count)
         _fill(work, _SIGMA, sigma, steps[3], start, count)
-        _fill(work, _RATE, discount, steps[4], start, count)
+        _fill(work, _FACTOR, discount, steps[4], start, count)
         _fill_side(work, is_call, steps[5], start, count)
         if steps[4] == 0:
             lost = -log_poly(discount[0])
             for i in range(count):
-                work[_YIELD, i] = lost
+                work[_RATE, i] = lost  # times tau
         else:
             for i in range(count):
-                work[_YIELD, i] = -log_poly(work[_RATE, i])
-        odd = 0
+                work[_RATE, i] = -log_poly(work[_FACTOR, i])
+        odd = _prepare(work, count)
         for i in range(count):
-            years = work[_TAU, i]
-            g, _, per_tau, strange = lane(work[_FORWARD, i], work[_STRIKE, i], years, work[_SIGMA, i], work[_SIDE, i])
-            _keep(work, i, discounted(g, work[_RATE, i], work[_YIELD, i] * per_tau, years))
-            work[_ODD, i] = 1.0 if strange else 0.0
-            odd += 1 if strange else 0
+            g, _, per_tau = _derive(work, i)
+            _keep(work, i, discounted(g, work[_FACTOR, i], work[_RATE, i] * per_tau, work[_TAU, i]))
         if odd > 0:
             _mend_forward(work, count)
         _hand_out(out, work, start, count)
@@ -246,25 +287,35 @@ def spot_kernel(
     work = np.empty((_ROWS, BLOCK))
     for start in range(first, last, BLOCK):
         count = min(BLOCK, last - start)
-        _fill(work, _FORWARD, spot, steps[0], start, count)
+        _fill(work, _SPOT, spot, steps[0], start, count)
         _fill(work, _STRIKE, strike, steps[1], start, count)
         _fill(work, _TAU, tau, steps[2], start, count)
         _fill(work, _SIGMA, sigma, steps[3], start, count)
         _fill(work, _RATE, rate, steps[4], start, count)
         _fill(work, _YIELD, dividend_yield, steps[5], start, count)
         _fill_side(work, is_call, steps[6], start, count)
-        odd = 0
         for i in range(count):
-            years = work[_TAU, i]
-            r = work[_RATE, i]
-            carry = r - work[_YIELD, i]
-            grown = exp_poly(carry * years)
-            forward = work[_FORWARD, i] * grown
-            side = work[_SIDE, i]
-            g, leg, _, strange = lane(forward, work[_STRIKE, i], years, work[_SIGMA, i], side)
-            _keep(work, i, in_spot(g, leg, side, forward, exp_poly(-r * years), grown, r, carry, years))
-            work[_ODD, i] = 1.0 if strange else 0.0
-            odd += 1 if strange else 0
+            years, r = work[_TAU, i], work[_RATE, i]
+            grown = exp_poly((r - work[_YIELD, i]) * years)
+            work[_GROWN, i] = grown
+            work[_FORWARD, i] = work[_SPOT, i] * grown
+            work[_FACTOR, i] = exp_poly(-r * years)
+        odd = _prepare(work, count)
+        for i in range(count):
+            r, side = work[_RATE, i], work[_SIDE, i]
+            g, leg, _ = _derive(work, i)
+            row = in_spot(
+                g,
+                leg,
+                side,
+                work[_FORWARD, i],
+                work[_FACTOR, i],
+                work[_GROWN, i],
+                r,
+                r - work[_YIELD, i],
+                work[_TAU, i],
+            )
+            _keep(work, i, row)
         if odd > 0:
             _mend_spot(work, count)
         _hand_out(out, work, start, count)
@@ -291,15 +342,12 @@ def coin_kernel(
         _fill(work, _TAU, tau, steps[2], start, count)
         _fill(work, _SIGMA, sigma, steps[3], start, count)
         _fill_side(work, is_call, steps[4], start, count)
-        odd = 0
+        odd = _prepare(work, count)
         for i in range(count):
-            ahead = work[_FORWARD, i]
-            g, leg, _, strange = lane(ahead, work[_STRIKE, i], work[_TAU, i], work[_SIGMA, i], work[_SIDE, i])
-            per_forward = 1.0 / (1.0 if strange else ahead)
+            g, leg, _ = _derive(work, i)
+            per_forward = work[_BETWEEN + 6, i]
             net = work[_SIDE, i] * leg * per_forward
             _keep_coin(work, i, in_coin(g, net, per_forward), net)
-            work[_ODD, i] = 1.0 if strange else 0.0
-            odd += 1 if strange else 0
         if odd > 0:
             _mend_coin(work, count)
         _hand_out(out, work, start, count)

@@ -41,13 +41,29 @@ def is_ordinary(forward: float, strike: float, tau: float, sigma: float) -> bool
 
 
 @inlined
-def legs(
-    forward: float, strike: float, x: float, s: float, h: float
-) -> tuple[float, float, float, float, float, float]:
-    """Out-of-the-money value, lower N(h + t), lower N(-h - t), upper N(h - t), upper N(t - h), and D; see above."""
+def readied(
+    forward: float, strike: float, tau: float, sigma: float
+) -> tuple[float, float, float, float, float, float, float, float, bool]:
+    """Forward, strike, volatility (1 in their place in an odd row), sqrt(tau), s, 1 / s, 1 / forward, x / s, odd."""
+    fine = is_ordinary(forward, strike, tau, sigma)
+    forward = forward if fine else 1.0
+    strike = strike if fine else 1.0
+    sigma = sigma if fine else 1.0
+    root = math.sqrt(tau if fine else 1.0)
+    s = sigma * root
+    per_both = 1.0 / (s * forward)  # one division for both
+    per_s = per_both * forward
+    away = log_ratio_poly(forward, strike) * per_s
+    near = (abs(away) < _FAR) & (s < _FAR)
+    return forward, strike, sigma, root, s, per_s, per_both * s, away if near else 0.0, not (fine & near)
+
+
+@inlined
+def legs(forward: float, strike: float, s: float, away: float) -> tuple[float, float, float, float, float]:
+    """Out-of-the-money value, lower N(h + t), lower N(-h - t), upper N(h - t), and D; see above."""
+    h = -abs(away)
     t = 0.5 * s
-    lower = forward if x < 0.0 else strike
-    upper = strike if x < 0.0 else forward
+    lower = forward if away < 0.0 else strike
     high = h + t > _NEAR
     a = h + t if high else -h - t
     first, second, difference = mills_pair(a, t - h, -2.0 * h if high else s)
@@ -56,52 +72,43 @@ def legs(
     upper_leg = scale * second
     lower_leg = lower - tail if high else tail
     lower_rest = tail if high else lower - tail
-    value = lower_leg - upper_leg if high else scale * difference
-    return value, lower_leg, lower_rest, upper_leg, upper - upper_leg, scale
+    return (lower_leg - upper_leg if high else scale * difference), lower_leg, lower_rest, upper_leg, scale
 
 
 @inlined
-def _moneyness(
-    forward: float, strike: float, tau: float, sigma: float
-) -> tuple[float, float, float, float, float, bool]:
-    """Square root of tau, s, 1 / s, 1 / forward, log-moneyness x, and whether |x| / s and s are ordinary."""
-    root = math.sqrt(tau)
-    s = sigma * root
-    per_both = 1.0 / (s * forward)  # one division for both
-    per_s = per_both * forward
-    x = log_ratio_poly(forward, strike)
-    return root, s, per_s, per_both * s, x, (abs(x * per_s) < _FAR) & (s < _FAR)
+def price_of(value: float, forward: float, strike: float, away: float, side: float) -> float:
+    """Undiscounted price from the out-of-the-money value. side: 1 call, -1 put."""
+    return value if (away < 0.0) == (side > 0.0) else value + side * (forward - strike)
 
 
 @inlined
 def price_lane(forward: float, strike: float, tau: float, sigma: float, side: float) -> tuple[float, bool]:
-    """Undiscounted price of one ordinary row, and whether the row is odd after all. side: 1 call, -1 put.
-
-    An odd row's figure means nothing, but is computed without an error.
-    """
-    fine = is_ordinary(forward, strike, tau, sigma)
-    forward = forward if fine else 1.0
-    strike = strike if fine else 1.0
-    _, s, per_s, _, x, near = _moneyness(forward, strike, tau if fine else 1.0, sigma if fine else 1.0)
-    h = -abs(x * per_s) if near else 0.0
-    value, _, _, _, _, _ = legs(forward, strike, x, s, h)
-    out_of_the_money = (x < 0.0) == (side > 0.0)
-    return (value if out_of_the_money else value + side * (forward - strike)), not (fine & near)
+    """Undiscounted price, and whether the row is odd after all."""
+    forward, strike, _, _, s, _, _, away, odd = readied(forward, strike, tau, sigma)
+    return price_of(legs(forward, strike, s, away)[0], forward, strike, away, side), odd
 
 
 @inlined
-def lane(forward: float, strike: float, tau: float, sigma: float, side: float) -> tuple[Row, float, float, bool]:
-    """Undiscounted Greeks of one ordinary row (rho left 0), strike N(side d2), 1 / tau, and as `price_lane`."""
-    fine = is_ordinary(forward, strike, tau, sigma)
-    forward = forward if fine else 1.0
-    strike = strike if fine else 1.0
-    sigma = sigma if fine else 1.0
-    root, s, per_s, per_forward, x, near = _moneyness(forward, strike, tau if fine else 1.0, sigma)
-    away = x * per_s if near else 0.0
-    value, lower_leg, lower_rest, upper_leg, upper_rest, scale = legs(forward, strike, x, s, -abs(away))
-    below = x < 0.0
+def derivatives(
+    forward: float,
+    strike: float,
+    sigma: float,
+    root: float,
+    s: float,
+    per_s: float,
+    per_forward: float,
+    away: float,
+    side: float,
+    value: float,
+    lower_leg: float,
+    lower_rest: float,
+    upper_leg: float,
+    scale: float,
+) -> tuple[Row, float, float]:
+    """From what `readied` and `legs` gave: undiscounted Greeks (rho left 0), strike N(side d2), 1 / tau."""
+    below = away < 0.0
     is_call = side > 0.0
-    price = value if below == is_call else value + side * (forward - strike)
+    upper_rest = (strike if below else forward) - upper_leg
     call_leg = lower_leg if below else upper_rest  # forward N(d1)
     put_leg = lower_rest if below else upper_leg
     call_strike = upper_leg if below else lower_rest  # strike N(d2)
@@ -119,7 +126,7 @@ def lane(forward: float, strike: float, tau: float, sigma: float, side: float) -
     bent = gamma * (both - 1.0)
     swung = vega * per_sigma
     row = (
-        price,
+        price_of(value, forward, strike, away, side),
         (call_leg if is_call else -put_leg) * per_forward,
         gamma,
         vega,
@@ -134,7 +141,7 @@ def lane(forward: float, strike: float, tau: float, sigma: float, side: float) -
         swung * per_sigma * (both * (both - 1.0) - d1 * d1 - d2 * d2),
         -vega * (1.0 + both) * halved,
     )
-    return row, (call_strike if is_call else put_strike), per_tau, not (fine & near)
+    return row, (call_strike if is_call else put_strike), per_tau
 
 
 @inlined
