@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voldesk.core.compiled import plain
+from voldesk.core.arrays import FloatArray
 from voldesk.core.errors import InputError
-from voldesk.pricing import black, fourier, heston
+from voldesk.pricing import black, heston
 from voldesk.pricing.heston import HestonParams
 
 COS_PAPER = HestonParams(v0=0.0175, kappa=1.5768, theta=0.0398, xi=0.5751, rho=-0.5711)
@@ -133,30 +133,61 @@ def test_arguments_broadcast_and_order_of_expiries_does_not_matter() -> None:
         assert abs(together[i, j] - alone) < 2e-13 * 100.0
 
 
-def test_compiled_and_plain_characteristic_function_agree() -> None:
-    model = COS_PAPER.row()
-    for u in (0.0, 0.3, 7.0, 150.0):
-        fast = fourier.log_characteristic(complex(0.5, u), 0.7, model)
-        slow = plain(fourier.log_characteristic)(complex(0.5, u), 0.7, model)
-        assert abs(fast - slow) < 1e-13 * max(1.0, abs(slow))
-
-
-def test_moment_of_order_one_is_the_forward_and_explosions_are_known() -> None:
-    model = HestonParams(0.09, 0.5, 0.09, 1.0, 0.5).row()
-    assert abs(fourier.log_characteristic(1.0 + 0.0j, 2.0, model)) < 1e-15
-    # Here beta and d vanish together (kappa = 0.375 xi at p = 1.125, rho = 0): a removable singularity.
-    assert np.isfinite(float(heston.price(HestonParams(0.09, 0.75, 0.09, 2.0, 0.0), 100.0, 120.0, 1.0, 1.0, True)))
-    explosion = [tau for tau in np.linspace(0.05, 20.0, 400) if not fourier.moment_exists(3.0, tau, model)]
-    assert explosion
-    # Just before it the moment is finite and huge; the Riccati closed form agrees with the criterion.
-    before = explosion[0] - 0.05
-    assert fourier.log_characteristic(3.0 + 0.0j, before, model).real > 1.0
-    for p in (-0.5, 0.2, 1.0):
-        assert plain(fourier.moment_exists)(p, 20.0, model) == fourier.moment_exists(p, 20.0, model)
-
-
 @pytest.mark.parametrize("bad", [{"v0": 0.0}, {"kappa": -1.0}, {"theta": math.nan}, {"xi": -0.1}, {"rho": 1.5}])
 def test_impossible_parameters_are_refused_by_name(bad: dict[str, float]) -> None:
     good = {"v0": 0.04, "kappa": 1.0, "theta": 0.04, "xi": 0.5, "rho": 0.0}
     with pytest.raises(InputError, match=next(iter(bad))):
         HestonParams(**(good | bad))
+
+
+def test_greeks_are_the_slopes_of_the_price() -> None:
+    rng = np.random.default_rng(8)
+    strike, tau = rng.uniform(70.0, 140.0, 60), rng.choice([0.05, 0.3, 1.5], 60)
+    is_call, discount = rng.random(60) < 0.5, np.exp(-0.04 * tau)
+
+    def value(forward: float = 100.0, later: float = 0.0, dv: float = 0.0) -> FloatArray:
+        p = HestonParams(0.04 + dv, 1.5, 0.05, 0.6, -0.5)
+        return heston.price(p, forward, strike, tau + later, np.exp(-0.04 * (tau + later)), is_call)
+
+    def slope(low: FloatArray, high: FloatArray, lower: FloatArray, higher: FloatArray, h: float) -> FloatArray:
+        return (8.0 * (high - low) - (higher - lower)) / (12.0 * h)
+
+    g = heston.greeks(HestonParams(0.04, 1.5, 0.05, 0.6, -0.5), 100.0, strike, tau, discount, is_call)
+    h = 0.05
+    f = [value(100.0 + k * h) for k in (-2, -1, 0, 1, 2)]
+    assert np.max(np.abs(g.price - f[2])) < 1e-12
+    assert np.max(np.abs(g.delta - slope(f[1], f[3], f[0], f[4], h))) < 1e-8
+    assert np.max(np.abs(g.gamma - (16.0 * (f[1] + f[3]) - f[0] - f[4] - 30.0 * f[2]) / (12.0 * h * h))) < 1e-7
+    h = 1e-3
+    f = [value(later=k * h) for k in (-2, -1, 0, 1, 2)]
+    assert np.max(np.abs(g.theta + slope(f[1], f[3], f[0], f[4], h))) < 2e-4 * np.max(np.abs(g.theta))
+    h = 1e-4
+    f = [value(dv=k * h) for k in (-2, -1, 0, 1, 2)]
+    assert np.max(np.abs(g.vega - slope(f[1], f[3], f[0], f[4], h))) < 1e-6
+
+
+def test_greeks_of_call_and_put_obey_parity_and_expiry_is_a_step() -> None:
+    strikes = np.array([80.0, 100.0, 125.0])
+    call = heston.greeks(COS_PAPER, 100.0, strikes, 0.4, 0.9, True)
+    put = heston.greeks(COS_PAPER, 100.0, strikes, 0.4, 0.9, False)
+    assert np.max(np.abs(call.delta - put.delta - 0.9)) < 1e-14
+    assert np.max(np.abs(call.gamma - put.gamma)) < 1e-15
+    assert np.max(np.abs(call.vega - put.vega)) < 1e-12
+    end = heston.greeks(COS_PAPER, 100.0, strikes, 0.0, 0.9, False)
+    assert end.delta.tolist() == [0.0, -0.45, -0.9]
+    assert end.gamma.tolist() == [0.0, math.inf, 0.0]
+    assert end.vega.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_gradient_is_the_slope_of_the_price_and_call_and_put_share_it() -> None:
+    strikes, tau = np.linspace(60.0, 160.0, 11), np.array([[0.02], [0.3], [2.0]])
+    value, slopes = heston.gradient(COS_PAPER, 100.0, strikes, tau, 0.98, True)
+    other, same = heston.gradient(COS_PAPER, 100.0, strikes, tau, 0.98, False)
+    assert slopes.shape == (5, 3, 11)
+    assert np.array_equal(slopes, same)
+    assert np.max(np.abs(value - other - 0.98 * (100.0 - strikes))) < 1e-12
+    assert np.max(np.abs(value - heston.price(COS_PAPER, 100.0, strikes, tau, 0.98, True))) < 1e-12
+    h = 1e-4
+    up = heston.price(HestonParams(0.0175, 1.5768, 0.0398, 0.5751, -0.5711 + h), 100.0, strikes, tau, 0.98, True)
+    down = heston.price(HestonParams(0.0175, 1.5768, 0.0398, 0.5751, -0.5711 - h), 100.0, strikes, tau, 0.98, True)
+    assert np.max(np.abs((up - down) / (2.0 * h) - slopes[4])) < 1e-6

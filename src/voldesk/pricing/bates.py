@@ -14,7 +14,10 @@ from numpy.typing import ArrayLike
 from voldesk.core.arrays import FloatArray
 from voldesk.core.errors import InputError
 from voldesk.pricing import fourier
+from voldesk.pricing.fourier import Greeks
+from voldesk.pricing.fourier_kernels import JUMP_INTENSITY
 from voldesk.pricing.heston import HestonParams
+from voldesk.pricing.heston_gradient import BATES_ROWS, FIRST_PARAMETER, VALUE
 
 
 class BatesParams(HestonParams, frozen=True):
@@ -39,7 +42,7 @@ class BatesParams(HestonParams, frozen=True):
     def row(self) -> FloatArray:
         """The eight numbers that `fourier` takes."""
         heston = super().row()
-        heston[fourier.JUMP_INTENSITY :] = self.jump_intensity, self.jump_mean, self.jump_std
+        heston[JUMP_INTENSITY:] = self.jump_intensity, self.jump_mean, self.jump_std
         return heston
 
 
@@ -53,10 +56,52 @@ def price(
 ) -> FloatArray:
     """Discounted values in units of the forward, shape of the broadcast arguments. tau in years.
 
-    NaN for arguments that make no option (see `fourier.price`). Absolute error about 1e-14 of sqrt(forward x strike).
+    NaN for arguments that make no option (see `fourier.values`). Absolute error about 1e-14 of sqrt(forward x strike).
 
     >>> p = BatesParams(0.0175, 1.5768, 0.0398, 0.5751, -0.5711, jump_intensity=0.0, jump_mean=0.0, jump_std=0.0)
     >>> round(float(price(p, 100.0, 100.0, 1.0, 1.0, True)), 9)
     5.785155434
     """
     return fourier.price(params.row(), forward, strike, tau, discount, is_call)
+
+
+def gradient(
+    params: BatesParams,
+    forward: ArrayLike,
+    strike: ArrayLike,
+    tau: ArrayLike,
+    discount: ArrayLike,
+    is_call: ArrayLike,
+) -> tuple[FloatArray, FloatArray]:
+    """Prices, and their analytic derivatives in the eight parameters, shape (8, *broadcast shape).
+
+    NaN as in `price`, and where the integral would need more than 131,072 nodes. Source: see `heston_gradient`.
+
+    >>> p = BatesParams(0.04, 1.5, 0.05, 0.6, -0.5, jump_intensity=0.5, jump_mean=-0.1, jump_std=0.1)
+    >>> value, slopes = gradient(p, 100.0, 110.0, 0.5, 1.0, True)
+    >>> bumped = price(BatesParams(0.040001, 1.5, 0.05, 0.6, -0.5, 0.5, -0.1, 0.1), 100.0, 110.0, 0.5, 1.0, True)
+    >>> abs(float(bumped - value) / 1e-6 - float(slopes[0])) < 1e-3
+    True
+    """
+    rows = fourier.values(params.row(), BATES_ROWS, forward, strike, tau, discount, is_call)
+    return rows[VALUE, ...], rows[FIRST_PARAMETER:, ...]
+
+
+def greeks(
+    params: BatesParams,
+    forward: ArrayLike,
+    strike: ArrayLike,
+    tau: ArrayLike,
+    discount: ArrayLike,
+    is_call: ArrayLike,
+) -> Greeks:
+    """Price, delta and gamma in the forward at fixed variance, theta in calendar time, vega = d price / d v0.
+
+    See `fourier.Greeks` for units.
+
+    >>> p = BatesParams(0.04, 1.5, 0.05, 0.6, -0.5, jump_intensity=0.5, jump_mean=-0.1, jump_std=0.1)
+    >>> g = greeks(p, 100.0, 100.0, 0.5, 1.0, True)
+    >>> round(float(g.delta), 4)
+    0.6106
+    """
+    return fourier.greeks(params.row(), forward, strike, tau, discount, is_call)

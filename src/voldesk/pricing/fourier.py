@@ -9,170 +9,143 @@ the trapezoidal rule converges exponentially. Its error is known exactly: the sa
 x + 2 pi n / h (Poisson summation). The step h is therefore chosen from the tails of the distribution by Chernoff
 bounds on call and put values, E[S^(p+1)] p^p / (p+1)^(p+1) K^-p, and the last node from the size of the integrand.
 
-phi is Bates' (1996): Heston's in the stable "little trap" form (Albrecher, Mayer, Schoutens & Tistaert 2007, eq. 2.3;
-Gatheral 2006, eq. 2.12) times log-normal jumps. (beta - d) / xi^2 is written as -c / (beta + d), so that nothing
-cancels as xi -> 0. Moments explode as in Andersen & Piterbarg (2007), proposition 3.1.
+phi is Bates' (1996), see `fourier_kernels`; Heston and Merton are special cases. One pass over the nodes serves all
+strikes of an expiry. Where the integrand decays so slowly that MOST_NODES nodes would not do (correlation near +-1,
+next to no variance beside jumps) each option has a contour of its own, see `contour_kernels`.
 
-One pass over the nodes serves all strikes of an expiry. Absolute error about `tolerance` x sqrt(F K); a far wing
-worth less than that has no correct digits.
+Absolute error about `tolerance` x sqrt(F K); a far wing worth less than that has no correct digits.
 """
 
 from __future__ import annotations
 
-import cmath
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from voldesk.core.arrays import FloatArray, IntArray
+from voldesk.core.arrays import BoolArray, FloatArray, IntArray
 from voldesk.core.compiled import compiled
-from voldesk.pricing import black
+from voldesk.pricing.black_kernels import log_ratio, normalised_black, undiscounted
+from voldesk.pricing.broadcast import columns
+from voldesk.pricing.contour_kernels import contour_price
+from voldesk.pricing.fourier_kernels import (
+    BLOCK,
+    LANES,
+    TURNS,
+    V0,
+    add_block,
+    exponents,
+    mean_variance,
+    prepare_turns,
+    reach,
+    weigh,
+)
+from voldesk.pricing.heston_gradient import (
+    ALL_ROWS,
+    FIRST_PARAMETER,
+    LOG_FORWARD,
+    LOG_FORWARD_TWICE,
+    TAU,
+    VALUE,
+    add_jump_derivatives,
+    exponent_derivatives,
+    weigh_derivatives,
+)
+from voldesk.pricing.normal import cdf, pdf
 
-V0: Final = 0
-KAPPA: Final = 1
-THETA: Final = 2
-XI: Final = 3
-RHO: Final = 4
-JUMP_INTENSITY: Final = 5
-JUMP_MEAN: Final = 6
-JUMP_STD: Final = 7
-PARAMETERS: Final = 8
-"""A model is one row of these eight numbers; Heston has zeros in the last three."""
-
-TIGHT: Final = 1e-15
+TIGHT: Final = 1e-14
 """Tolerance of `price`: rounding dominates."""
 
-MOST_NODES: Final = 1 << 17
+MOST_NODES: Final = 1 << 14
+MOST_NODES_OF_DERIVATIVES: Final = 1 << 17
 
 
-@compiled
-def log_characteristic(p: complex, tau: float, model: FloatArray) -> complex:
-    """ln E[(S_T / F)^p] under Bates, for any complex p where the moment exists (p = iu is the usual argument)."""
-    kappa, xi = model[KAPPA], model[XI]
-    xi2 = xi * xi
-    c = p - p * p
-    answer = 0.0 + 0.0j
-    if c != 0.0:
-        beta = kappa - model[RHO] * xi * p
-        d = cmath.sqrt(beta * beta + xi2 * c)
-        if abs(d) < 1e-6 * abs(beta):
-            d = complex(1e-6 * abs(beta), 0.0)  # even in d, so the limit d -> 0 is met to 1e-12; only real p come here
-        total = beta + d
-        r = -c / total  # (beta - d) / xi^2
-        g_over_xi2 = r / total
-        # 1 - exp(-d tau), exact for small d tau
-        x, y = d.real * tau, d.imag * tau
-        decay = math.exp(-x)
-        half_sine = math.sin(0.5 * y)
-        gone = complex(2.0 * half_sine * half_sine * decay - math.expm1(-x), decay * math.sin(y))
-        g = xi2 * g_over_xi2
-        # ln((1 - g e^{-d tau}) / (1 - g)) = ln(1 + z), z = xi^2 q
-        q = g_over_xi2 * gone / (1.0 - g)
-        z = xi2 * q
-        if abs(z) < 1e-8:
-            log_over_xi2 = q * (1.0 - 0.5 * z)
-        else:
-            size = 0.5 * math.log1p(2.0 * z.real + z.real * z.real + z.imag * z.imag)
-            log_over_xi2 = complex(size, math.atan2(z.imag, 1.0 + z.real)) / xi2
-        slope = r * gone / (1.0 - g + g * gone)
-        answer = kappa * model[THETA] * (r * tau - 2.0 * log_over_xi2) + model[V0] * slope
-    if model[JUMP_INTENSITY] > 0.0:
-        mean, variance = model[JUMP_MEAN], model[JUMP_STD] * model[JUMP_STD]
-        growth = math.expm1(mean + 0.5 * variance)
-        answer += model[JUMP_INTENSITY] * tau * (cmath.exp(p * (mean + 0.5 * variance * p)) - 1.0 - p * growth)
-    return answer
+class Greeks(NamedTuple):
+    """Price and derivatives, arrays of one shape, raw units.
 
-
-@compiled
-def moment_exists(p: float, tau: float, model: FloatArray) -> bool:
-    """Whether E[S_tau^p] is finite. Source: Andersen & Piterbarg (2007), proposition 3.1, by the Riccati equation."""
-    xi = model[XI]
-    c = p * p - p
-    if c <= 0.0 or xi == 0.0:
-        return True
-    b = model[KAPPA] - model[RHO] * xi * p
-    square = b * b - xi * xi * c
-    if square >= 0.0:
-        if b > 0.0:
-            return True
-        d = math.sqrt(square)
-        if d == 0.0:
-            return bool(tau * b > -2.0)
-        return bool(tau * d < math.log((b - d) / (b + d)))
-    d = math.sqrt(-square)
-    return bool(tau * d < 2.0 * (0.5 * math.pi + math.atan(b / d)))
-
-
-@compiled
-def _tail(sign: float, tau: float, model: FloatArray, log_tolerance: float) -> float:
-    """Smallest |ln(K/F)| found beyond which an option out of the money is worth less than the tolerance.
-
-    sign +1: calls (right tail), -1: puts (left tail). Infinity where no moment helps.
+    delta, gamma: in the forward at fixed variance; theta: calendar time, per year, forward, variance and the discount
+    factor's own rate -log(discount) / tau held; vega: in v0, a variance, per 1.00.
     """
-    best = math.inf
-    p = 0.125
-    while p > 1e-5 and not moment_exists(p + 1.0 if sign > 0.0 else -p, tau, model):
-        p *= 0.25
-    while p < 1e7:
-        power = p + 1.0 if sign > 0.0 else -p
-        if not moment_exists(power, tau, model):
-            break
-        moment = log_characteristic(complex(power, 0.0), tau, model).real
-        if not math.isfinite(moment):
-            break
-        reach = (moment + p * math.log(p) - (p + 1.0) * math.log(p + 1.0) - log_tolerance) / (p + 0.5)
-        if reach > best:
-            break
-        best = reach
-        p *= 1.5
-    return best
+
+    price: FloatArray
+    delta: FloatArray
+    gamma: FloatArray
+    theta: FloatArray
+    vega: FloatArray
 
 
 @compiled
-def mean_variance(tau: float, model: FloatArray) -> float:
-    """Expected variance per year over the option's life, jumps included: the control's sigma squared."""
-    decay = -math.expm1(-model[KAPPA] * tau) / (model[KAPPA] * tau)
-    jump = model[JUMP_MEAN] * model[JUMP_MEAN] + model[JUMP_STD] * model[JUMP_STD]
-    return float(model[THETA] + (model[V0] - model[THETA]) * decay + model[JUMP_INTENSITY] * jump)
+def sum_expiry(
+    tau: float,
+    model: FloatArray,
+    variance: float,
+    x: FloatArray,
+    tolerance: float,
+    rows: int,
+    most_nodes: int,
+    sums: FloatArray,
+) -> int:
+    """Integrals of one expiry for log-moneyness x: 1 row, the correction to Black, or the rows of `heston_gradient`.
 
-
-@compiled
-def _weights(
-    tau: float, model: FloatArray, variance: float, widest: float, tolerance: float
-) -> tuple[float, FloatArray, FloatArray]:
-    """Step h and the complex weights (real, imaginary) of e^{ijhx}; empty where the distribution is out of reach."""
-    log_tolerance = math.log(tolerance)
-    deviation = math.sqrt(variance * tau)
-    reach = max(_tail(1.0, tau, model, log_tolerance), _tail(-1.0, tau, model, log_tolerance))
-    reach = max(reach, deviation * (math.sqrt(-2.0 * log_tolerance) + deviation))
-    step = 2.0 * math.pi / (reach + widest)
-    real = np.empty(256)
-    imaginary = np.empty(256)
+    sums: (rows x x.size padded to LANES), overwritten. Returns the number of nodes; 0 where more than `most_nodes`
+    would be needed, and the sums are of no use.
+    """
+    lanes = sums.size // rows
+    limit = reach(tau, model, variance, math.log(tolerance))
+    angles = np.zeros(lanes)
+    widest = 0.0
+    for k in range(x.size):
+        if abs(x[k]) < limit:  # beyond, an option out of the money is worth less than the tolerance
+            angles[k] = x[k]
+            widest = max(widest, abs(x[k]))
+    sums[:] = 0.0
+    step = 2.0 * math.pi / (limit + widest)
     if not (step > 0.0 and math.isfinite(step)):
-        return step, real[:0], imaginary[:0]
+        return 0
+    turns = np.empty(TURNS * lanes)
+    prepare_turns(step, angles, np.empty(4 * lanes), turns)
+    work = np.empty(2 * BLOCK * (2 if rows == 1 else ALL_ROWS + 2))
     # Truncation: what is left beyond the last node is about its term times the nodes still inside the decay.
-    small = 1e-2 * tolerance
-    j = 0
-    while j < MOST_NODES:
-        if j == real.size:
-            wider_real, wider_imaginary = np.empty(2 * j), np.empty(2 * j)
-            wider_real[:j], wider_imaginary[:j] = real, imaginary
-            real, imaginary = wider_real, wider_imaginary
-        u = j * step
-        w = u * u + 0.25
-        phi = cmath.exp(log_characteristic(complex(0.5, u), tau, model))
-        control = math.exp(-0.5 * variance * tau * w)
-        scale = step / (math.pi * w)
-        if j == 0:
-            scale *= 0.5
-        real[j] = scale * (control - phi.real)
-        imaginary[j] = -scale * phi.imag
-        if scale * (abs(phi) + control) < small:
-            return step, real[: j + 1], imaginary[: j + 1]
-        j += 1
-    return step, real[:0], imaginary[:0]
+    small = 0.02 * tolerance
+    first = 0
+    last = math.inf
+    while not last < small:
+        if first >= most_nodes:
+            return 0
+        if rows == 1:
+            exponents(first, step, tau, model, work)
+            last = weigh(first, step, tau, variance, work)
+        else:
+            exponent_derivatives(first, step, tau, model, work)
+            add_jump_derivatives(first, step, tau, model, work)
+            last = weigh_derivatives(first, step, tau, variance, rows, work)
+        if first == 0:
+            for row in range(rows):
+                work[2 * BLOCK * row] *= 0.5
+                work[2 * BLOCK * row + BLOCK] *= 0.5
+        add_block(turns, lanes, rows, work, sums)
+        first += BLOCK
+    for k in range(x.size):
+        if not abs(x[k]) < limit:
+            for row in range(rows):
+                sums[row * lanes + k] = 0.0
+    return first
+
+
+@compiled
+def _expiry_sums(
+    tau: float, model: FloatArray, variance: float, x: FloatArray, tolerance: float, rows: int, sums: FloatArray
+) -> None:
+    """`sum_expiry`, and where that would take too many nodes a contour for each option (values), or NaN (derivatives)."""
+    most_nodes = MOST_NODES if rows == 1 else MOST_NODES_OF_DERIVATIVES
+    if sum_expiry(tau, model, variance, x, tolerance, rows, most_nodes, sums) > 0:
+        return
+    sums[:] = math.nan
+    if rows == 1:
+        total = math.sqrt(variance * tau)
+        for k in range(x.size):
+            sums[k] = contour_price(x[k], tau, model, tolerance) - normalised_black(-abs(x[k]), total)
 
 
 @compiled
@@ -189,32 +162,155 @@ def corrections(
 
     starts: (m + 1,) first option of each expiry and the end. tau: (m,) > 0. models: (m, 8), a row per expiry.
     log_moneyness: (n,) ln(F/K). out: (n,), the same for call and put. sigma: (m,) of the Black control.
-    NaN where the integrand would need more than MOST_NODES nodes.
+    NaN where neither form of the integral converges.
     """
     for i in range(tau.size):
-        first, last = starts[i], starts[i + 1]
-        x = log_moneyness[first:last]
-        model = models[i]
-        variance = mean_variance(tau[i], model)
+        x = log_moneyness[starts[i] : starts[i + 1]]
+        variance = mean_variance(tau[i], models[i])
         sigma[i] = math.sqrt(variance)
-        widest = 0.0
-        for k in range(x.size):
-            widest = max(widest, abs(x[k]))
-        step, real, imaginary = _weights(tau[i], model, variance, widest, tolerance)
-        answer = out[first:last]
-        if real.size == 0:
-            answer[:] = np.nan
+        sums = np.empty(-(-x.size // LANES) * LANES)
+        _expiry_sums(tau[i], models[i], variance, x, tolerance, 1, sums)
+        out[starts[i] : starts[i + 1]] = sums[: x.size]
+
+
+@compiled
+def by_expiry(tau: FloatArray) -> tuple[IntArray, IntArray]:
+    """Order that brings equal tau together, and where each group starts (and the end)."""
+    n = tau.size
+    order = np.arange(n)
+    for i in range(1, n):
+        if not tau[i - 1] <= tau[i]:
+            order = np.argsort(tau, kind="mergesort")
+            break
+    starts = np.empty(n + 1, np.int64)
+    groups = 0
+    for i in range(n):
+        if i == 0 or tau[order[i]] != tau[order[i - 1]]:
+            starts[groups] = i
+            groups += 1
+    starts[groups] = n
+    return order, starts[: groups + 1]
+
+
+@compiled
+def is_option(forward: float, strike: float, tau: float, discount: float) -> bool:
+    """False for NaN and for values outside the domain."""
+    inside = forward > 0.0 and strike > 0.0 and tau >= 0.0 and discount > 0.0
+    return inside and forward < math.inf and strike < math.inf and tau < math.inf and discount < math.inf
+
+
+@compiled
+def _black_slopes(x: float, forward: float, total: float) -> tuple[float, float]:
+    """Delta of the undiscounted Black call, and gamma."""
+    d1 = x / total + 0.5 * total
+    return cdf(d1), pdf(d1) / (forward * total)
+
+
+@compiled
+def _expired(forward: float, strike: float, is_call: bool, rows: int, row: FloatArray) -> None:
+    """The payoff and its derivatives: none in the parameters, a step in the forward."""
+    row[:] = 0.0
+    row[0] = max(forward - strike, 0.0) if is_call else max(strike - forward, 0.0)
+    if rows == ALL_ROWS:
+        above = 0.5 if forward == strike else (1.0 if forward > strike else 0.0)
+        row[LOG_FORWARD] = above if is_call else above - 1.0
+        row[LOG_FORWARD_TWICE] = math.inf if forward == strike else 0.0
+        row[TAU] = math.inf if forward == strike else 0.0
+
+
+@compiled
+def _option_rows(
+    forward: float, strike: float, tau: float, sigma: float, is_call: bool, rows: int, row: FloatArray
+) -> None:
+    """From sums of one option (over sqrt(F K)) to its undiscounted value and derivatives, in place."""
+    scale = math.sqrt(forward) * math.sqrt(strike)
+    if rows == ALL_ROWS:
+        added, slope, bend = row[0], row[LOG_FORWARD], row[LOG_FORWARD_TWICE]
+        delta, gamma = _black_slopes(log_ratio(forward, strike), forward, sigma * math.sqrt(tau))
+        delta += scale / forward * (0.5 * added + slope)
+        row[LOG_FORWARD] = delta if is_call else delta - 1.0
+        row[LOG_FORWARD_TWICE] = gamma + scale / (forward * forward) * (bend - 0.25 * added)
+    value = undiscounted(forward, strike, tau, sigma, is_call) + scale * row[0]
+    payoff = max(forward - strike, 0.0) if is_call else max(strike - forward, 0.0)
+    row[0] = payoff if value < payoff else value
+    for r in range(1, min(rows, LOG_FORWARD)):
+        row[r] *= scale
+
+
+@compiled
+def value_kernel(
+    model: FloatArray,
+    rows: int,
+    steps: IntArray,
+    out: FloatArray,
+    forward: FloatArray,
+    strike: FloatArray,
+    tau: FloatArray,
+    discount: FloatArray,
+    is_call: BoolArray,
+) -> None:
+    """Discounted values of n options, and with more rows their derivatives: `out` (rows x n).
+
+    rows: 1, HESTON_ROWS, BATES_ROWS or ALL_ROWS; LOG_FORWARD and LOG_FORWARD_TWICE come out as delta and gamma, TAU as
+    the derivative of the undiscounted value in tau, discounted. `steps` as `broadcast.columns` gives them.
+    """
+    n = out.shape[1]
+    order, starts = np.arange(n), np.array([0, n])
+    if steps[2] == 1:
+        order, starts = by_expiry(tau)
+    x, row = np.empty(n), np.empty(rows)
+    sums = np.empty(rows * (n + LANES))
+    for g in range(starts.size - 1):
+        group = order[starts[g] : starts[g + 1]]
+        if group.size == 0:
             continue
-        # Horner in e^{ihx}, all strikes side by side.
-        turn_real, turn_imaginary = np.cos(step * x), np.sin(step * x)
-        sum_real, sum_imaginary = np.zeros(x.size), np.zeros(x.size)
-        for j in range(real.size - 1, -1, -1):
-            a, b = real[j], imaginary[j]
-            for k in range(x.size):
-                previous = sum_real[k]
-                sum_real[k] = a + previous * turn_real[k] - sum_imaginary[k] * turn_imaginary[k]
-                sum_imaginary[k] = b + previous * turn_imaginary[k] + sum_imaginary[k] * turn_real[k]
-        answer[:] = sum_real
+        t = tau[group[0] * steps[2]]
+        used = 0
+        for i in group:
+            if is_option(forward[i * steps[0]], strike[i * steps[1]], t, discount[i * steps[3]]):
+                x[used] = log_ratio(forward[i * steps[0]], strike[i * steps[1]])
+                used += 1
+        lanes = -(-used // LANES) * LANES
+        sigma = 0.0
+        if t > 0.0 and used > 0:
+            sigma = math.sqrt(mean_variance(t, model))
+            _expiry_sums(t, model, sigma * sigma, x[:used], TIGHT, rows, sums[: rows * lanes])
+        used = 0
+        for i in group:
+            F, K, df = forward[i * steps[0]], strike[i * steps[1]], discount[i * steps[3]]
+            if not is_option(F, K, t, df):
+                out[:, i] = math.nan
+                continue
+            for r in range(rows):
+                row[r] = sums[r * lanes + used]
+            used += 1
+            if t > 0.0:
+                _option_rows(F, K, t, sigma, is_call[i * steps[4]], rows, row)
+            else:
+                _expired(F, K, is_call[i * steps[4]], rows, row)
+            for r in range(rows):
+                out[r, i] = df * row[r]
+
+
+def values(
+    model: FloatArray,
+    rows: int,
+    forward: ArrayLike,
+    strike: ArrayLike,
+    tau: ArrayLike,
+    discount: ArrayLike,
+    is_call: ArrayLike,
+) -> FloatArray:
+    """Rows of `value_kernel` under one model, shape (rows, *broadcast shape).
+
+    One characteristic-function pass per distinct tau. tau = 0 gives the discounted payoff. NaN where forward,
+    strike or discount is not positive, tau is negative or any is not finite. Values are lifted to the discounted
+    payoff of the forward where rounding (below 1e-14 of sqrt(F K)) puts them under it.
+    """
+    shape, inputs, steps = columns(forward, strike, tau, discount, is_call=is_call)
+    out = np.empty((rows, *shape))
+    value_kernel(model, rows, steps, out.reshape(rows, out.size // rows), *inputs)
+    return out
 
 
 def price(
@@ -225,35 +321,24 @@ def price(
     discount: ArrayLike,
     is_call: ArrayLike,
 ) -> FloatArray:
-    """Discounted values under one model, a row of PARAMETERS numbers. Arguments broadcast; the answer has their shape.
+    """Discounted values under one model, a row of PARAMETERS numbers; see `values`. The answer has the broadcast shape."""
+    return values(model, 1, forward, strike, tau, discount, is_call)[0, ...]
 
-    One characteristic-function pass per distinct tau. tau = 0 gives the discounted payoff. NaN where forward,
-    strike or discount is not positive, tau is negative or any is not finite. Values are lifted to the discounted
-    payoff of the forward where rounding (below 1e-14 of sqrt(F K)) puts them under it.
-    """
-    F, K, t, df, call = np.broadcast_arrays(
-        np.asarray(forward, np.float64),
-        np.asarray(strike, np.float64),
-        np.asarray(tau, np.float64),
-        np.asarray(discount, np.float64),
-        np.asarray(is_call, np.bool_),
+
+def greeks(
+    model: FloatArray,
+    forward: ArrayLike,
+    strike: ArrayLike,
+    tau: ArrayLike,
+    discount: ArrayLike,
+    is_call: ArrayLike,
+) -> Greeks:
+    """Price and Greeks under one model; NaN as in `values`. At tau = 0 the limits: a step delta, gamma inf at the strike."""
+    rows = values(model, ALL_ROWS, forward, strike, tau, discount, is_call)
+    years = np.asarray(tau, np.float64)
+    rate = np.divide(
+        -np.log(discount), years, out=np.zeros(np.broadcast_shapes(years.shape, np.shape(discount))), where=years > 0.0
     )
-    shape = F.shape
-    F, K, t, df, call = F.ravel(), K.ravel(), t.ravel(), df.ravel(), call.ravel()
-    valid = (F > 0.0) & (K > 0.0) & (df > 0.0) & (t >= 0.0)
-    valid &= np.isfinite(F) & np.isfinite(K) & np.isfinite(df) & np.isfinite(t)
-    out = np.full(F.size, np.nan)
-    payoff = df * np.maximum(np.where(call, F - K, K - F), 0.0)
-    out[valid] = payoff[valid]
-    alive = np.flatnonzero(valid & (t > 0.0))
-    if alive.size:
-        alive = alive[np.argsort(t[alive], kind="stable")]
-        expiries, starts = np.unique(t[alive], return_index=True)
-        models = np.tile(model, (expiries.size, 1))
-        correction, sigma = np.empty(alive.size), np.empty(expiries.size)
-        bounds = np.append(starts, alive.size).astype(np.int64)
-        fwd, strikes, discounts = F[alive], K[alive], df[alive]
-        corrections(bounds, expiries, models, np.log(fwd / strikes), TIGHT, correction, sigma)
-        control = black.price(fwd, strikes, t[alive], np.repeat(sigma, np.diff(bounds)), discounts, call[alive])
-        out[alive] = np.maximum(control + discounts * np.sqrt(fwd * strikes) * correction, payoff[alive])
-    return out.reshape(shape)
+    theta = rate * rows[VALUE, ...] - rows[TAU, ...]
+    vega = rows[FIRST_PARAMETER + V0, ...]
+    return Greeks(rows[VALUE, ...], rows[LOG_FORWARD, ...], rows[LOG_FORWARD_TWICE, ...], theta, vega)

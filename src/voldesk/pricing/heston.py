@@ -2,7 +2,8 @@
 
     dF / F = sqrt(v) dW,   dv = kappa (theta - v) dt + xi sqrt(v) dZ,   dW dZ = rho dt
 
-Source: Heston (1993); characteristic function and quadrature as in `fourier`. The Feller condition is not required.
+Source: Heston (1993); characteristic function and quadrature as in `fourier`, derivatives as in `heston_gradient`.
+The Feller condition is not required. To fit the parameters to a chain see `heston_calibration`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from numpy.typing import ArrayLike
 from voldesk.core.arrays import FloatArray
 from voldesk.core.errors import InputError
 from voldesk.pricing import fourier
+from voldesk.pricing.fourier import Greeks
+from voldesk.pricing.heston_gradient import FIRST_PARAMETER, HESTON_ROWS, VALUE
 
 
 class HestonParams(msgspec.Struct, frozen=True):
@@ -55,10 +58,52 @@ def price(
 ) -> FloatArray:
     """Discounted values in units of the forward, shape of the broadcast arguments. tau in years.
 
-    NaN for arguments that make no option (see `fourier.price`). Absolute error about 1e-14 of sqrt(forward x strike).
+    NaN for arguments that make no option (see `fourier.values`). Absolute error about 1e-14 of sqrt(forward x strike).
 
     >>> p = HestonParams(v0=0.0175, kappa=1.5768, theta=0.0398, xi=0.5751, rho=-0.5711)
     >>> round(float(price(p, 100.0, 100.0, 1.0, 1.0, True)), 9)
     5.785155434
     """
     return fourier.price(params.row(), forward, strike, tau, discount, is_call)
+
+
+def gradient(
+    params: HestonParams,
+    forward: ArrayLike,
+    strike: ArrayLike,
+    tau: ArrayLike,
+    discount: ArrayLike,
+    is_call: ArrayLike,
+) -> tuple[FloatArray, FloatArray]:
+    """Prices, and their analytic derivatives in (v0, kappa, theta, xi, rho), shape (5, *broadcast shape).
+
+    NaN as in `price`, and where the integral would need more than 131,072 nodes. Source: see `heston_gradient`.
+
+    >>> p = HestonParams(v0=0.04, kappa=1.5, theta=0.05, xi=0.6, rho=-0.5)
+    >>> value, slopes = gradient(p, 100.0, 110.0, 0.5, 1.0, True)
+    >>> bumped = price(HestonParams(0.040001, 1.5, 0.05, 0.6, -0.5), 100.0, 110.0, 0.5, 1.0, True)
+    >>> abs(float(bumped - value) / 1e-6 - float(slopes[0])) < 1e-3
+    True
+    """
+    rows = fourier.values(params.row(), HESTON_ROWS, forward, strike, tau, discount, is_call)
+    return rows[VALUE, ...], rows[FIRST_PARAMETER:, ...]
+
+
+def greeks(
+    params: HestonParams,
+    forward: ArrayLike,
+    strike: ArrayLike,
+    tau: ArrayLike,
+    discount: ArrayLike,
+    is_call: ArrayLike,
+) -> Greeks:
+    """Price, delta and gamma in the forward at fixed variance, theta in calendar time, vega = d price / d v0.
+
+    See `fourier.Greeks` for units.
+
+    >>> p = HestonParams(v0=0.04, kappa=1.5, theta=0.05, xi=0.6, rho=-0.5)
+    >>> g = greeks(p, 100.0, 100.0, 0.5, 1.0, True)
+    >>> round(float(g.delta), 4)
+    0.6035
+    """
+    return fourier.greeks(params.row(), forward, strike, tau, discount, is_call)

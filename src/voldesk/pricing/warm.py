@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from voldesk.pricing import black, monte_carlo
+from voldesk.pricing import black, cos_method, fft_method, heston, merton, monte_carlo
 from voldesk.pricing.fd_market import LocalVolGrid
 from voldesk.pricing.heston import HestonParams
 from voldesk.pricing.implied_vol import implied_vol
 from voldesk.pricing.mc_models import Gbm, Schedule
 from voldesk.pricing.mc_payoffs import European
 from voldesk.pricing.mc_simulate import Model
+from voldesk.pricing.merton import MertonParams
 from voldesk.pricing.revalue import OptionBook, Scenarios, revalue
 
 
@@ -18,6 +19,9 @@ def warm() -> list[tuple[str, Callable[[], object]]]:
     """Name and call of every public kernel, for a progress bar at set-up."""
     one = [100.0]
     call = [True]
+
+    h = HestonParams(0.09, 1.0, 0.09, 0.5, -0.5)
+    columns = (one, one, [0.5], 1.0, call)
 
     def paths(model: Model) -> object:
         few = monte_carlo.Settings(paths=256, controls=False)
@@ -35,5 +39,10 @@ def warm() -> list[tuple[str, Callable[[], object]]]:
             lambda: paths(LocalVolGrid.sample(lambda s, t: 0.3 + 0.0 * s * t, [0.0], one)),
         ),
         ("monte carlo, heston and bates", lambda: paths(HestonParams(0.09, 1.0, 0.09, 0.5, -0.5))),
+        ("heston, bates and merton", lambda: heston.price(h, *columns)),
+        ("heston greeks", lambda: heston.greeks(h, *columns)),
+        ("merton series", lambda: merton.price(MertonParams(0.2, 1.0, -0.1, 0.1), *columns)),
+        ("cosine method", lambda: cos_method.price(h.row(), *columns)),
+        ("fourier transform method", lambda: fft_method.price(h.row(), *columns)),
         ("implied volatility", lambda: implied_vol([8.0], one, 100.0, 0.5, 1.0, call)),
     ]

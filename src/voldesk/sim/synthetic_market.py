@@ -26,6 +26,7 @@ from voldesk.core.rng import random_stream
 from voldesk.core.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND, NS_PER_YEAR
 from voldesk.instruments.table import InstrumentTable
 from voldesk.pricing import black, fourier
+from voldesk.pricing.fourier_kernels import PARAMETERS
 from voldesk.pricing.implied_vol import implied_vol
 from voldesk.sim import dynamics, order_flow, spreads
 from voldesk.sim.dynamics import LOG_PREMIUM, LOG_SPOT, REGIME, VARIANCE
@@ -239,7 +240,7 @@ class SyntheticMarket:
         """(tau, forward) per live expiry, and per live slot the out-of-the-money value in USD and its volatility."""
         tau = np.maximum((self._listing.expiry_ns[self._expiries] - now_ns) / NS_PER_YEAR, _LEAST_TAU)
         forward = np.round(np.exp(path[LOG_SPOT] + path[dynamics.CARRY] * tau), 2)
-        models = np.empty((tau.size, fourier.PARAMETERS))
+        models = np.empty((tau.size, PARAMETERS))
         most = 3.0 * self.config.expiry_noise
         noise = np.clip(self._expiry_noise[self._expiries], -most, most)
         dynamics.risk_neutral_models(path, self._regimes, tau, noise, models)
