@@ -13,7 +13,7 @@ from voldesk.instruments.spec import Kind
 from voldesk.instruments.table import InstrumentTable
 from voldesk.market.state import Field
 from voldesk.pricing import black
-from voldesk.pricing.implied_vol import implied_vol
+from voldesk.pricing.implied_vol import implied_vols
 from voldesk.strategies.protocol import Context, Strategy, Subscriptions
 
 
@@ -69,25 +69,20 @@ class WholeChain(Strategy):
         self.vega = 0.0
 
     def subscriptions(self, table: InstrumentTable) -> Subscriptions:
-        # The listing does not change during the benchmark. Bids and asks go through one call, end to end.
+        # The listing does not change during the benchmark.
         self._options = np.flatnonzero(table.kind == int(Kind.OPTION))
         self._expiries_ns, self._strikes, self._are_calls = (
-            np.tile(column[self._options], 2) for column in (table.expiry_ns, table.strike, table.is_call)
+            column[self._options] for column in (table.expiry_ns, table.strike, table.is_call)
         )
         return Subscriptions(timer_ns=self.params.interval_ns)
 
     def on_timer(self, ctx: Context) -> Sequence[OrderIntent]:
-        n = self._options.size
         rows = ctx.market.live.values.take(self._options, axis=0)
-        forwards = np.empty(2 * n)
-        forward = forwards[:n]
-        forward[:] = forwards[n:] = rows[:, Field.FORWARD]
-        usd = np.concatenate((rows[:, Field.BID], rows[:, Field.ASK]))
-        usd *= forwards
+        forward = rows[:, Field.FORWARD]
         taus = (self._expiries_ns - ctx.now_ns) / NS_PER_YEAR
-        vols, status = implied_vol(usd, forwards, self._strikes, taus, 1.0, self._are_calls)
-        middle = 0.5 * (vols[:n] + vols[n:])
-        greeks = black.greeks(forward, self._strikes[:n], taus[:n], middle, 1.0, self._are_calls[:n])
+        quotes = np.stack((rows[:, Field.BID], rows[:, Field.ASK]))
+        vols, status = implied_vols(quotes, forward, self._strikes, taus, 1.0, self._are_calls, coin=True)
+        greeks = black.greeks(forward, self._strikes, taus, 0.5 * (vols[0] + vols[1]), 1.0, self._are_calls)
         self.solved += int(np.count_nonzero(status == 0))
         self.vega += float(greeks.vega[0])
         return ()

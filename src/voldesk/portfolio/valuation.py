@@ -269,22 +269,14 @@ class Valuer:
     def _invert(self, ids: IntArray, places: IntArray, sigma: FloatArray, status: IntArray) -> None:
         """Implied vol of the mark, else of the mid, where the venue gives none."""
         values, ints, floats = self.view.live.values, self.columns.ints, self.columns.floats
-        for place in places:
-            i = int(ids[place])
-            forward = float(values[i, _FORWARD])
-            tau = tau_of(int(ints[i, EXPIRY]), self.view.now_ns)
-            price = float(mark_of(values, i))
-            if not (forward > 0.0 and tau > 0.0):
-                continue  # the caller says why
-            if not math.isfinite(price):
-                status[place] = NO_PRICE
-                continue
-            usd_price = price * forward if ints[i, SETTLEMENT] == INVERSE else price
-            found, _ = implied_vol(usd_price, forward, float(floats[i, STRIKE]), tau, 1.0, bool(ints[i, IS_CALL]))
-            sigma[place] = float(found)
-            if not sigma[place] > 0.0:
-                status[place] = NO_IV
-            elif math.isfinite(values[i, _MARK]):
-                status[place] = int(RiskStatus.IV_OF_MARK)
-            else:
-                status[place] = int(RiskStatus.IV_OF_MID)
+        rows = ids[places]
+        forward = values[rows, _FORWARD]
+        tau = (ints[rows, EXPIRY] - self.view.now_ns) / NS_PER_YEAR
+        known = (forward > 0.0) & (tau > 0.0)  # of the others the caller says why
+        places, rows, forward, tau = places[known], rows[known], forward[known], tau[known]
+        price = np.array([mark_of(values, row) for row in rows.tolist()])
+        usd = np.where(ints[rows, SETTLEMENT] == INVERSE, price * forward, price)
+        found, _ = implied_vol(usd, forward, floats[rows, STRIKE], tau, 1.0, ints[rows, IS_CALL] != 0)
+        sigma[places] = found
+        source = np.where(np.isfinite(values[rows, _MARK]), int(RiskStatus.IV_OF_MARK), int(RiskStatus.IV_OF_MID))
+        status[places] = np.where(np.isfinite(price), np.where(found > 0.0, source, NO_IV), NO_PRICE)
