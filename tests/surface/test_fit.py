@@ -12,15 +12,12 @@ from voldesk.core.errors import InputError
 from voldesk.core.events import SurfaceFitted
 from voldesk.core.units import NS_PER_DAY, NS_PER_YEAR
 from voldesk.pricing import black
-from voldesk.surface import chain_kernels, fit_kernels
+from voldesk.surface import chain_kernels, fit_kernels, slice_kernels
 from voldesk.surface import fit as fit_module
 from voldesk.surface.fit import ChainQuotes, FitOptions, Surface, fit_surface
 from voldesk.surface.svi import SviRaw, total_variance
-from voldesk.surface.warm import example_quotes
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
-NONE = np.empty(0)
-FREE = np.zeros(3)
 
 
 def chain(slices: dict[int, SviRaw], half_spread: float = 0.005, coin: bool = False, forward: float = 50_000.0):
@@ -53,6 +50,7 @@ def test_quotes_made_from_slices_give_the_slices_back(coin: bool) -> None:
         assert fit.status == "ok"
         assert fit.inside_share == 1.0
         assert fit.worst_miss == 0.0
+        assert fit.mean_miss == 0.0
         assert fit.quotes == 21
         assert fit.forward == 50_000.0
         tau = days * NS_PER_DAY / NS_PER_YEAR
@@ -76,6 +74,8 @@ def test_one_stale_quote_does_not_bend_the_slice() -> None:
     surface = fit_surface(quotes, 0, "BTC")
     assert surface.slices[0].inside_share == pytest.approx(20 / 21)
     assert surface.slices[0].worst_miss > 0.01
+    # One of 21 quotes is missed, by its distance in half-spreads (0.005).
+    assert surface.slices[0].mean_miss == pytest.approx(surface.slices[0].worst_miss / 0.005 / 21, rel=0.2)
     tau = 14 * NS_PER_DAY / NS_PER_YEAR
     k = np.linspace(-0.4, 0.4, 41)
     miss = np.sqrt(surface.total_variance(k, tau) / tau) - np.sqrt(total_variance(k, SLICES[14]) / tau)
@@ -155,31 +155,8 @@ def test_crossing_expiries_are_named_without_repair_and_parted_with_it() -> None
     assert min(s.inside_share for s in parted.slices) > 0.8
 
 
-def test_jacobian_of_the_penalised_loss_is_its_derivative() -> None:
-    """The gradient that Levenberg-Marquardt steps on, against central differences, with both penalties active."""
-    options = FitOptions().row()
-    bands = fit_module._bands(chain({365: SviRaw(-0.0410, 0.1331, 0.3060, 0.3586, 0.4153)}, 0.002), 0, options)
-    assert bands.points.shape == (21, 6)
-    grid = chain_kernels.constraint_grid(bands.points, bands.points)
-    limits = np.array([0.05, 10.0, 100.0])
-    p = np.array([-0.03, 0.14, 0.25, 0.3, 0.40])
-    lower, upper = p * np.array([1.0, 1.02, 1.0, 1.0, 1.05]), p * np.array([1.0, 0.99, 1.0, 1.0, 0.99])
-
-    def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
-        normal, force = np.zeros((5, 5)), np.zeros(5)
-        total = fit_kernels._quote_terms(at, bands.points, 1.0, 1.0, normal, force)
-        return total + fit_kernels._arbitrage_terms(at, lower, upper, grid, limits, normal, force), force
-
-    _, force = loss(p)
-    for i in range(5):
-        step = np.zeros(5)
-        step[i] = 1e-7
-        slope = (loss(p + step)[0] - loss(p - step)[0]) / 2e-7
-        assert force[i] == pytest.approx(slope, rel=2e-4, abs=1e-3 * np.max(np.abs(force))), i
-
-
 def test_compiled_and_plain_kernels_agree() -> None:
-    quotes = example_quotes()
+    quotes = chain({30: SviRaw(0.02, 0.1, -0.3, 0.0, 0.2), 60: SviRaw(0.018, 0.1, -0.3, 0.0, 0.2)}, 0.02)
     options = FitOptions().row()
     bands = fit_module._bands(quotes, 0, options)
     results = []
@@ -187,21 +164,37 @@ def test_compiled_and_plain_kernels_agree() -> None:
         params, status, reports = np.empty((2, 5)), np.empty(2, np.int64), np.empty((2, chain_kernels.REPORT_WIDTH))
         kernel(bands.points, bands.offsets, bands.tau, options, params, status, reports)
         results.append((params, status, reports))
-    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-7)
+    # Fused products differ in the last bit; where descent stops multiplies that.
+    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-4)
     assert results[0][1].tolist() == results[1][1].tolist()
-    np.testing.assert_allclose(results[0][2], results[1][2], rtol=1e-7)
+    np.testing.assert_allclose(results[0][2], results[1][2], rtol=1e-4)
     rows = bands.points[bands.offsets[0] : bands.offsets[1]]
+    box, slow_box = np.empty((2, 5)), np.empty((2, 5))
+    slice_kernels.free_box(rows, box)
+    plain(slice_kernels.free_box)(rows, slow_box)
+    np.testing.assert_array_equal(box, slow_box)
     fast, slow = np.empty(5), np.empty(5)
-    box = fit_kernels.free_box(rows, bands.tau[0])
-    np.testing.assert_array_equal(box, plain(fit_kernels.free_box)(rows, bands.tau[0]))
-    assert chain_kernels.start(rows, bands.tau[0], box, fast)
-    assert plain(chain_kernels.start)(rows, bands.tau[0], box, slow)
+    assert fit_kernels.start(rows, bands.tau[0], box, fast)
+    assert plain(fit_kernels.start)(rows, bands.tau[0], box, slow)
     np.testing.assert_allclose(fast, slow, rtol=1e-9)
-    arguments = (rows, bands.tau[0], box, NONE, NONE, NONE, FREE, options)
+    arguments = (rows, bands.tau[0], box, options)
     assert fit_kernels.refine(fast, *arguments) == pytest.approx(plain(fit_kernels.refine)(slow, *arguments), rel=1e-6)
     np.testing.assert_allclose(fast, slow, rtol=1e-6)
-    for e in (-3.0, -0.5, 0.2, 1.5):
-        assert fit_kernels.loss_terms(e, 0.05, 1.0) == pytest.approx(plain(fit_kernels.loss_terms)(e, 0.05, 1.0))
+    row, slow_row = np.empty(4), np.empty(4)
+    assert chain_kernels.two_sided(rows) == plain(chain_kernels.two_sided)(rows) == 21
+    for kernel, out in ((chain_kernels.report, row), (plain(chain_kernels.report), slow_row)):
+        kernel(results[0][0][0], rows, bands.tau[0], out)
+    np.testing.assert_allclose(row, slow_row, rtol=1e-12)
+    crossing = results[0][0][::-1].copy()
+    assert not chain_kernels.is_free(crossing)
+    assert not plain(chain_kernels.is_free)(crossing)
+    parted = crossing.copy()
+    for kernel, p in ((chain_kernels.separate, crossing), (plain(chain_kernels.separate), parted)):
+        how = np.zeros(2)
+        kernel(p, how)
+        assert how.tolist() == [2.0, 0.0]
+        assert chain_kernels.is_free(p)
+    np.testing.assert_allclose(crossing, parted, rtol=1e-12)
     gathered = []
     for kernel in (fit_kernels.gather, plain(fit_kernels.gather)):
         points, offsets, centre = np.zeros((4, 6)), np.zeros(2, np.int64), np.empty(1)
@@ -211,6 +204,7 @@ def test_compiled_and_plain_kernels_agree() -> None:
             np.array([True, True, False, True]),
             np.array([0.4, 0.0, 0.4, 0.4]),
             np.array([0.5, 0.5, 0.5, 0.5]),
+            np.full(4, 0.25),
             np.array([0, 4]),
             options,
             points,
@@ -251,32 +245,49 @@ def recorded(path: Path, every: int):
 
 @pytest.mark.data
 @pytest.mark.parametrize(
-    ("file", "every"),
-    [("deribit_chain_6h/btc_2026-02.parquet", 9), ("deribit_chain_6h/btc_2026-05.parquet", 9)],
+    ("file", "every", "otm_share", "share", "worst_share"),
+    [
+        ("deribit_chain_6h/btc_2026-02.parquet", 9, 0.94, 0.96, 0.80),
+        ("deribit_chain_6h/btc_2026-04.parquet", 9, 0.92, 0.96, 0.80),
+        ("deribit_chain_6h_eth/eth_2026-01-15_2026-02-28.parquet", 18, 0.98, 0.99, 0.90),
+    ],
 )
-def test_recorded_chains_fit_inside_bid_ask_without_any_arbitrage(file: str, every: int, capsys) -> None:
+def test_recorded_chains_lie_inside_bid_ask_without_any_arbitrage(
+    file: str, every: int, otm_share: float, share: float, worst_share: float
+) -> None:
+    """Every two-sided quote counts, also of expiries without a slice; April 2026 is the month that SVI fits worst."""
     path = DATA / file
     if not path.exists():
         pytest.skip(f"{file} is not beside the checkout")
-    inside = quotes = 0.0
-    worst = 0.0
+    counts = np.zeros((2, 2))  # out of the money, all: inside, quotes
     statuses: dict[str, int] = {}
-    for asof, chain_quotes in recorded(path, every):
-        surface = fit_surface(chain_quotes, asof, "BTC")
+    for asof, quotes in recorded(path, every):
+        surface = fit_surface(quotes, asof, "BTC")
         report = surface.check_arbitrage()
         assert report.free, report.violations
         assert min(g for g, _ in report.least_g) > 0.0
         assert min(gap for gap, _ in report.least_gap) >= 0.0
         for fit in surface.slices:
             statuses[fit.status] = statuses.get(fit.status, 0) + 1
-            if fit.status == "ok":
-                inside += fit.inside_share * fit.quotes
-                quotes += fit.quotes
-                worst = max(worst, fit.worst_miss)
-        assert Surface.from_event(
-            msgspec.msgpack.decode(msgspec.msgpack.encode(surface.to_event()), type=SurfaceFitted)
-        )
-    with capsys.disabled():
-        print(f"\n{file}: {inside / quotes:.4f} of {quotes:.0f} inside bid-ask, worst miss {worst:.3f}, {statuses}")
-    assert inside / quotes > 0.92
+        live = (quotes.bid > 0.0) & (quotes.ask > quotes.bid)
+        forward, strike, tau, is_call = (c[live] for c in (quotes.forward, quotes.strike, quotes.tau, quotes.is_call))
+        sigma = np.sqrt(surface.total_variance(np.log(strike / forward), tau) / tau)
+        price = black.price(forward, strike, tau, sigma, 1.0, is_call) / forward
+        inside = (price >= quotes.bid[live] - 1e-12) & (price <= quotes.ask[live] + 1e-12)
+        otm = is_call == (strike >= forward)
+        assert inside[otm].mean() >= worst_share, asof
+        counts += [[inside[otm].sum(), otm.sum()], [inside.sum(), inside.size]]
+    assert counts[0, 0] / counts[0, 1] >= otm_share
+    assert counts[1, 0] / counts[1, 1] >= share
     assert statuses.get("not_converged", 0) <= 0.01 * sum(statuses.values())
+
+
+@pytest.mark.data
+def test_the_surface_of_a_recorded_chain_survives_the_journal() -> None:
+    path = DATA / "deribit_chain_6h/btc_2026-02.parquet"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not beside the checkout")
+    asof, quotes = next(iter(recorded(path, 100)))
+    surface = fit_surface(quotes, asof, "BTC")
+    again = Surface.from_event(msgspec.msgpack.decode(msgspec.msgpack.encode(surface.to_event()), type=SurfaceFitted))
+    np.testing.assert_array_equal(again.implied_vol(70_000.0, surface.tau), surface.implied_vol(70_000.0, surface.tau))

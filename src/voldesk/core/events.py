@@ -41,6 +41,7 @@ class SliceFit(msgspec.Struct, frozen=True, array_like=True, gc=False):
     inside_share: float  # share of used quotes whose fitted vol lies inside bid-ask
     worst_miss: float  # largest distance outside the bid-ask band, decimal vol
     status: str  # "ok", "few_quotes", "not_converged", "butterfly", "calendar"
+    mean_miss: float | None = None  # mean distance outside bid-ask of used quotes, in half-spreads; None: not measured
 
 
 class SurfaceFitted(msgspec.Struct, frozen=True, array_like=True, tag="surface", gc=False):

@@ -1,7 +1,7 @@
 """Fit of a whole surface: raw SVI per expiry to the bid-ask band of out-of-the-money quotes, free of arbitrage.
 
-Sources: Gatheral & Jacquier (2014) for the slices and both conditions; De Marco & Martini (2009) for the start values;
-the loss and the repair are described in `fit_kernels` and `chain_kernels`.
+Sources: Gatheral & Jacquier (2014) for the slices and both conditions; De Marco & Martini (2009) for the start values.
+The loss is described in `slice_kernels`, the start in `start_kernels`, the repair in `chain_kernels` and `joint_kernels`.
 
 Stateless and deterministic: the same quotes give the same surface, whatever was fitted before.
 """
@@ -17,8 +17,8 @@ from voldesk.core.arrays import BoolArray, FloatArray, IntArray
 from voldesk.core.errors import InputError
 from voldesk.core.events import SliceFit
 from voldesk.core.units import NS_PER_YEAR
-from voldesk.pricing.implied_vol import implied_vol
-from voldesk.surface import chain_kernels, fit_kernels
+from voldesk.pricing.implied_vol import implied_vols
+from voldesk.surface import chain_kernels, fit_kernels, slice_kernels
 from voldesk.surface.fitted import ArbitrageReport, Surface
 
 __all__ = ["ArbitrageReport", "ChainQuotes", "FitOptions", "Surface", "fit_surface"]
@@ -47,25 +47,25 @@ class ChainQuotes(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FitOptions:
-    """inside_pull: weight of the mid inside the band (1 is least squares). linear_from: half-spreads beyond the band
-    from which the loss is linear. half_floor: narrowest half-spread that counts, decimal vol. max_steps: of
-    Levenberg-Marquardt per pass. repair: False leaves arbitrage in and says so in the status."""
+    """inside_pull: weight of the middle inside the band. fade: half-spreads beyond the band over which the force of a
+    missed quote halves. half_floor: narrowest half-spread that counts, decimal vol. max_steps: of Levenberg-Marquardt per
+    pass. repair: False leaves arbitrage in and says so in the status."""
 
     inside_pull: float = 0.05
-    linear_from: float = 1.0
+    fade: float = 1.0
     half_floor: float = 5e-4
     max_steps: int = 200
     repair: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("inside_pull", "linear_from", "half_floor", "max_steps"):
+        for name in ("inside_pull", "fade", "half_floor", "max_steps"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name}={getattr(self, name)} of FitOptions; expected a positive number.")
 
     def row(self) -> FloatArray:
         settings = np.empty(fit_kernels.SETTINGS)
         settings[fit_kernels.INSIDE_PULL] = self.inside_pull
-        settings[fit_kernels.LINEAR_FROM] = self.linear_from
+        settings[fit_kernels.FADE] = self.fade
         settings[fit_kernels.HALF_FLOOR] = self.half_floor
         settings[fit_kernels.MAX_STEPS] = self.max_steps
         settings[fit_kernels.REPAIR] = float(self.repair)
@@ -112,6 +112,7 @@ def fit_surface(quotes: ChainQuotes, asof_ns: int, underlying: str, options: Fit
             inside_share=report[chain_kernels.INSIDE],
             worst_miss=report[chain_kernels.WORST],
             status=STATUS_NAMES[code],
+            mean_miss=report[chain_kernels.MEAN],
         )
         for expiry_ns, forward, discount, p, report, code in zip(
             bands.expiry_ns.tolist(),
@@ -142,15 +143,14 @@ def _bands(quotes: ChainQuotes, asof_ns: int, settings: FloatArray) -> _Bands:
     expiry, strike, forward = quotes.expiry_ns[wanted], quotes.strike[wanted], quotes.forward[wanted]
     years, is_call = tau[wanted], quotes.is_call[wanted]
     discount = np.broadcast_to(np.asarray(quotes.discount, np.float64), size)[wanted]
-    unit = forward if quotes.coin else 1.0
     otm = is_call == (strike >= forward)
     # In-the-money rows become NaN, which the inversion passes over.
-    low, _ = implied_vol(np.where(otm, quotes.bid[wanted], np.nan) * unit, forward, strike, years, discount, is_call)
-    high, _ = implied_vol(np.where(otm, quotes.ask[wanted], np.nan) * unit, forward, strike, years, discount, is_call)
+    band = np.where(otm, np.stack((quotes.bid[wanted], quotes.ask[wanted])), np.nan)
+    (low, high), _ = implied_vols(band, forward, strike, years, discount, is_call, coin=quotes.coin)
     firsts = np.flatnonzero(np.diff(expiry, prepend=-1))
     ends = np.append(firsts, expiry.size).astype(np.int64)
-    points = np.empty((expiry.size, fit_kernels.POINT_WIDTH))
+    points = np.empty((expiry.size, slice_kernels.POINT_WIDTH))
     offsets = np.zeros(firsts.size + 1, np.int64)
     centre = np.empty(firsts.size)
-    fit_kernels.gather(forward, strike, otm, low, high, ends, settings, points, offsets, centre)
+    fit_kernels.gather(forward, strike, otm, low, high, years, ends, settings, points, offsets, centre)
     return _Bands(expiry[firsts], offsets, years[firsts], centre, discount[firsts].copy(), points[: offsets[-1]])

@@ -10,7 +10,9 @@ from voldesk.core.units import NS_PER_DAY, NS_PER_YEAR
 from voldesk.pricing import black
 from voldesk.surface import measures
 from voldesk.surface.fit import ChainQuotes, Surface, fit_surface
+from voldesk.surface.projection import project_arbitrage_free
 from voldesk.surface.svi import SviRaw, durrleman
+from voldesk.surface.svi_fit import fit_slices
 
 
 def example_quotes(asof_ns: int = 0) -> ChainQuotes:
@@ -44,4 +46,6 @@ def warm() -> list[tuple[str, Callable[[], object]]]:
         ("surface fit", fit),
         ("surface reading and arbitrage proofs", read),
         ("svi slice", lambda: durrleman([0.0], SviRaw(0.04, 0.4, -0.4, 0.1, 0.2))),
+        ("svi least squares", lambda: fit_slices(np.linspace(-0.4, 0.4, 9), np.linspace(0.05, 0.04, 9))),
+        ("svi projection", lambda: project_arbitrage_free([-0.0410, 0.1331, 0.3060, 0.3586, 0.4153])),
     ]
