@@ -21,7 +21,7 @@ from voldesk.pricing.black_kernels import Row, careful_row, strike_charm, strike
 from voldesk.pricing.black_lanes import derivatives, discounted, in_coin, in_spot, legs, price_of, readied
 from voldesk.pricing.elementary import exp_poly, log_poly
 
-BLOCK: Final = 64
+BLOCK: Final = 32
 _FORWARD: Final = 0  # scratch rows of the inputs
 _STRIKE: Final = 1
 _TAU: Final = 2

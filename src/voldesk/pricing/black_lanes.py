@@ -52,10 +52,9 @@ def readied(
     root = math.sqrt(tau if fine else 1.0)
     s = sigma * root
     per_both = 1.0 / (s * forward)  # one division for both
-    per_s = per_both * forward
-    away = log_ratio_poly(forward, strike) * per_s
+    away = log_ratio_poly(forward, strike) / s  # but its own for this: the price moves by its square
     near = (abs(away) < _FAR) & (s < _FAR)
-    return forward, strike, sigma, root, s, per_s, per_both * s, away if near else 0.0, not (fine & near)
+    return forward, strike, sigma, root, s, per_both * forward, per_both * s, away if near else 0.0, not (fine & near)
 
 
 @inlined
