@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from desk_run import BAND, CASES, STRADDLE, STRADDLE_LOTS
+from results import replace_section
 from stream import StreamSettings, make, write_for_peers
 
 HERE = Path(__file__).resolve().parent
@@ -236,8 +237,6 @@ def write_results(summary: Result, repeats: int) -> None:
     m = summary["machine"]
     where = f"{m['cpu']}, {m['cores']} cores, {m['memory_gb']} GB; Python {m['python']}, numpy {m['numpy']}"
     text = [
-        "# Engine benchmark",
-        "",
         f"{summary['date']}. {where}, numba {m['numba']}, voldesk {m['voldesk']}. {summary['rows']:,} quotes, each run"
         f" a process of its own pinned to one core, {repeats} runs of each in turns, load average"
         f" {m['load_before_and_after'][0]} before and {m['load_before_and_after'][1]} after. Written by"
@@ -246,7 +245,7 @@ def write_results(summary: Result, repeats: int) -> None:
         tables(summary),
         "",
     ]
-    (HERE / "RESULTS.md").write_text("\n".join(text), encoding="utf-8")
+    replace_section(HERE / "RESULTS.md", "Engine", "\n".join(text))
 
 
 def main() -> None:
