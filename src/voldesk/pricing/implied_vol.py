@@ -84,6 +84,8 @@ def implied_vols(
     if shape != price.shape[1:]:
         axes = (1,) * (len(shape) - price.ndim + 1)
         price = np.broadcast_to(price.reshape(price.shape[:1] + axes + price.shape[1:]), price.shape[:1] + shape)
+    if not price.flags.writeable:  # see `columns`
+        price = price.copy()
     sigma = np.empty(price.shape)
     status = np.empty(price.shape, np.int8)
     lines = (price.shape[0], math.prod(shape))
