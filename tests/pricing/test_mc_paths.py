@@ -18,7 +18,7 @@ from voldesk.pricing.fd_market import LocalVolGrid
 from voldesk.pricing.heston import HestonParams
 from voldesk.pricing.mc_draws import Sampling, draw
 from voldesk.pricing.mc_models import Gbm, Schedule
-from voldesk.pricing.mc_simulate import Model, Paths, plan, simulate
+from voldesk.pricing.mc_simulate import Model, Needs, Paths, plan, simulate
 from voldesk.pricing.merton import MertonParams
 
 HESTON = HestonParams(v0=0.04, kappa=0.5, theta=0.04, xi=1.0, rho=-0.9)
@@ -37,7 +37,7 @@ MODELS: dict[str, Model] = {
 
 
 def _paths(model: Model, schedule: Schedule, bits: int, backend: Backend = Backend.COMPILED, seed: int = 1) -> Paths:
-    made = plan(model, schedule, 0.05, extra=True)
+    made = plan(model, schedule, 0.05, Needs.EXTRA | Needs.BETWEEN | Needs.STATE)
     return simulate(made, draw(Sampling.SOBOL, made.dimensions, bits, random_stream(seed, "p"), backend), backend)
 
 

@@ -29,7 +29,7 @@ from voldesk.pricing.array_namespace import Array, namespace, resolve, to_host
 from voldesk.pricing.heston import HestonParams
 from voldesk.pricing.mc_draws import draw
 from voldesk.pricing.mc_models import Gbm, Schedule
-from voldesk.pricing.mc_simulate import Model, Paths, plan, simulate
+from voldesk.pricing.mc_simulate import Model, Needs, Paths, plan, simulate
 from voldesk.pricing.monte_carlo import Settings, regressed
 
 _DEGREE: Final = 4
@@ -83,7 +83,7 @@ def american(
     use = settings or Settings()
     backend = resolve(use.backend)
     xp = namespace(backend)
-    made = plan(model, schedule, use.max_step)
+    made = plan(model, schedule, use.max_step, Needs.STATE)
     option = _Option(model, strike, 1.0 if is_call else -1.0, schedule)
     bits = max(math.ceil(math.log2(use.paths / 4)), 10)
     rng = random_stream(seed, "american", "policy")

@@ -97,18 +97,18 @@ def _step(
     k1: float, k2: float, k3: float, k4: float, a: float, k13: float,
 ) -> tuple[float, float]:  # fmt: skip
     """Variance and log of S / F after one step."""
+    # Divisions cost most here: what can share one reciprocal does.
     mean = level + decay * v
-    inverse = 1.0 / mean
-    psi = (square * v + constant) * inverse * inverse
+    spread = square * v + constant
+    shared = 1.0 / (mean * mean * spread)
+    psi = spread * spread * shared
     quadratic = psi <= _SWITCH
     # Quadratic: V' = scale (b + z)^2.
-    ratio = 2.0 / min(psi, _SWITCH)
-    b2 = ratio - 1.0 + math.sqrt(ratio) * math.sqrt(ratio - 1.0)
-    scale = mean / (1.0 + b2)
+    ratio = max(2.0 * mean * mean * mean * mean * shared, 2.0 / _SWITCH)
+    b2 = ratio - 1.0 + math.sqrt(ratio * (ratio - 1.0))
     root = math.sqrt(b2) + z
     # Exponential: mass p at zero, rate beta above.
     one_more = 1.0 + max(psi, _SWITCH)
-    beta = 2.0 * inverse / one_more
     held = min(max(z, _LOW), _HIGH)
     top = _TOP[8] * held + _TOP[7]
     top = top * held + _TOP[6]
@@ -124,14 +124,17 @@ def _step(
     bottom = bottom * held + _BOTTOM[2]
     bottom = bottom * held + _BOTTOM[1]
     bottom = bottom * held + 1.0
-    tail = top / bottom + _LOG_2 - log_poly(one_more)
-    after = scale * root * root if quadratic else max(tail, 0.0) / beta
-    # ln E[exp(A V')]
-    shrink = 1.0 - 2.0 * a * scale if quadratic else 1.0
-    above = 2.0 / one_more
-    mass = 1.0 - above + beta * above / (beta - a) if not quadratic else shrink
-    logged = log_poly(mass)
-    moment = a * b2 * scale / shrink - 0.5 * logged if quadratic else logged
+    grown = 1.0 + b2
+    shared_again = 1.0 / (grown * one_more * bottom)
+    scale = mean * (one_more * bottom) * shared_again
+    above = 2.0 * (grown * bottom) * shared_again
+    tail = top * (grown * one_more) * shared_again + _LOG_2 - log_poly(one_more)
+    after = scale * root * root if quadratic else 0.5 * max(tail, 0.0) * mean * one_more
+    # ln E[exp(A V')], with the exponential branch's beta = above / mean
+    shrink = 1.0 - 2.0 * a * scale
+    weight = (a * b2 * scale if quadratic else above * above) / (shrink if quadratic else above - a * mean)
+    logged = log_poly(shrink if quadratic else 1.0 - above + weight)
+    moment = weight - 0.5 * logged if quadratic else logged
     x = x - moment - k13 * v + k1 * v + k2 * after + math.sqrt(k3 * v + k4 * after) * normal
     return after, x
 

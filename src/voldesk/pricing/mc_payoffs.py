@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from voldesk.core.arrays import FloatArray
 from voldesk.core.errors import InputError
 from voldesk.pricing.array_namespace import Array
-from voldesk.pricing.mc_simulate import Paths
+from voldesk.pricing.mc_simulate import Needs, Paths
 
 
 class Monitoring(Enum):
@@ -56,8 +56,8 @@ class BarrierKind(Enum):
 class Payoff(Protocol):
     """Anything that `monte_carlo.price` can value."""
 
-    def needs_extra(self) -> bool:
-        """Whether `values` reads `Paths.extra`, one uniform per path and observation."""
+    def needs(self) -> Needs:
+        """What `values` reads besides spot."""
         ...
 
     def values(self, paths: Paths, xp: Any) -> Array:
@@ -83,8 +83,8 @@ class European:
     strike: ArrayLike
     is_call: bool
 
-    def needs_extra(self) -> bool:
-        return False
+    def needs(self) -> Needs:
+        return Needs.SPOT
 
     def values(self, paths: Paths, xp: Any) -> Array:
         return vanilla(paths.spot[-1], self.strike, self.is_call, xp)
@@ -97,8 +97,8 @@ class Digital:
     strike: ArrayLike
     is_call: bool
 
-    def needs_extra(self) -> bool:
-        return False
+    def needs(self) -> Needs:
+        return Needs.SPOT
 
     def values(self, paths: Paths, xp: Any) -> Array:
         above = paths.spot[-1] - strikes_column(self.strike, xp)
@@ -113,8 +113,8 @@ class Asian:
     is_call: bool
     average: Average = Average.ARITHMETIC
 
-    def needs_extra(self) -> bool:
-        return False
+    def needs(self) -> Needs:
+        return Needs.SPOT
 
     def values(self, paths: Paths, xp: Any) -> Array:
         prices = paths.spot[1:]
@@ -137,8 +137,8 @@ class Barrier:
         if not 0.0 < self.barrier < np.inf:
             raise InputError(f"barrier={self.barrier}; expected a positive price.")
 
-    def needs_extra(self) -> bool:
-        return False
+    def needs(self) -> Needs:
+        return Needs.BETWEEN if self.monitoring is Monitoring.CONTINUOUS else Needs.SPOT
 
     def values(self, paths: Paths, xp: Any) -> Array:
         sign = 1.0 if self.kind.is_down else -1.0
@@ -166,8 +166,8 @@ class Lookback:
     strike: ArrayLike | None = None
     monitoring: Monitoring = Monitoring.CONTINUOUS
 
-    def needs_extra(self) -> bool:
-        return self.monitoring is Monitoring.CONTINUOUS
+    def needs(self) -> Needs:
+        return Needs.EXTRA | Needs.BETWEEN if self.monitoring is Monitoring.CONTINUOUS else Needs.SPOT
 
     def values(self, paths: Paths, xp: Any) -> Array:
         highest = self.is_call != (self.strike is None)
@@ -193,8 +193,8 @@ class PathFunction:
 
     function: Callable[[Array, FloatArray], Array]
 
-    def needs_extra(self) -> bool:
-        return False
+    def needs(self) -> Needs:
+        return Needs.SPOT
 
     def values(self, paths: Paths, xp: Any) -> Array:
         return self.function(paths.spot, paths.tau)

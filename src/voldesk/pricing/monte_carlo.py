@@ -33,7 +33,7 @@ from voldesk.pricing.heston import HestonParams
 from voldesk.pricing.mc_draws import Sampling, draw
 from voldesk.pricing.mc_models import Gbm, Schedule
 from voldesk.pricing.mc_payoffs import Asian, Average, Barrier, European, Lookback, Payoff
-from voldesk.pricing.mc_simulate import Model, Paths, plan, simulate
+from voldesk.pricing.mc_simulate import Model, Needs, Paths, plan, simulate
 from voldesk.pricing.merton import MertonParams
 
 LEAST_SCRAMBLES: Final = 8
@@ -120,8 +120,11 @@ def price(
     use = settings or Settings()
     backend = resolve(use.backend)
     xp = namespace(backend)
-    made = plan(model, schedule, use.max_step, payoff.needs_extra())
     controls = (*(_controls(payoff, model, schedule) if use.controls else ()), *more_controls)
+    needs = payoff.needs()
+    for control in controls:
+        needs |= control.payoff.needs()
+    made = plan(model, schedule, use.max_step, needs)
     means, control_means = [], []
     for scramble in range(use.scrambles):
         rng = random_stream(seed, "monte carlo", scramble)
@@ -185,8 +188,8 @@ def regressed(y: FloatArray, c: FloatArray) -> tuple[FloatArray, FloatArray, int
 
 @dataclass(frozen=True, slots=True)
 class _Forward:
-    def needs_extra(self) -> bool:
-        return False
+    def needs(self) -> Needs:
+        return Needs.SPOT
 
     def values(self, paths: Paths, xp: Any) -> Array:
         return paths.spot[-1][None]
