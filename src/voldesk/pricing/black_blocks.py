@@ -1,7 +1,7 @@
 """Kernels of `black`: blocks of rows as vector code, and the few rows that need care one by one.
 
-A block of rows is copied into scratch rows, run through one straight loop (`black_lanes`: no branch, no call), and
-copied out; the compiler sees that scratch rows do not overlap, which it cannot know of arguments. Rows outside the
+A block of rows is copied into scratch rows, run through three straight loops (`black_lanes`: no branch, no call),
+and copied out; the compiler sees that scratch rows do not overlap, which it cannot know of arguments. Rows outside the
 ordinary range are counted in the loop and done again by the scalar kernels of `black_kernels`.
 
 `steps[j]` is 1 where input j has one value per row and 0 where one value serves all rows; rows first .. last - 1 are
