@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voldesk.core.compiled import plain
 from voldesk.core.errors import InputError
 from voldesk.core.events import SliceFit
 from voldesk.core.units import NS_PER_DAY
 from voldesk.pricing import black
 from voldesk.surface import measures
+from voldesk.surface.essvi import EssviSlice, EssviSurface
 from voldesk.surface.fitted import Surface
+from voldesk.surface.grid import sample
+from voldesk.surface.reading import VolSurface
 from voldesk.surface.svi import SviRaw
 
 
@@ -82,8 +84,52 @@ def test_rows_that_cannot_count_do_not_and_few_strikes_give_nan() -> None:
     assert math.isnan(found.level[1])
 
 
-def test_compiled_and_plain_delta_search_agree() -> None:
-    row = SviRaw(0.004, 0.06, -0.3, 0.01, 0.15).row()
-    for delta, is_call in ((0.25, True), (0.25, False), (0.001, True)):
-        fast = measures.delta_moneyness(row, delta, is_call)
-        assert fast == pytest.approx(plain(measures.delta_moneyness)(row, delta, is_call), rel=1e-12)
+def surfaces() -> list[VolSurface]:
+    tau = surface().tau
+    table = sample(surface(), np.linspace(-1.5, 1.5, 61))
+    pieces = tuple(
+        EssviSlice(int(d * NS_PER_DAY), 100.0, 1.0, 0.25 * d / 365.0, -0.4, 0.4 * math.sqrt(d / 365.0))
+        for d in (30, 90)
+    )
+    assert tau.size == 2
+    return [surface(), EssviSurface("X", 0, pieces), table]
+
+
+@pytest.mark.parametrize("form", [0, 1, 2], ids=["svi", "essvi", "grid"])
+@pytest.mark.parametrize("delta", [0.01, 0.25, 0.49])
+def test_deltas_are_found_on_every_form_and_between_expiries(form: int, delta: float) -> None:
+    smile = surfaces()[form]
+    tau = np.array([0.02, 30 / 365, 0.15, 0.6])
+    for is_call in (True, False):
+        k = measures.delta_moneyness(smile, tau, delta, is_call)
+        vol = np.sqrt(smile.total_variance(k, tau) / tau)
+        found = black.greeks(100.0, 100.0 * np.exp(k), tau, vol, 1.0, is_call).delta
+        np.testing.assert_allclose(np.abs(found), delta, rtol=1e-11)
+    assert math.isnan(float(measures.delta_moneyness(smile, -1.0, 0.25, True)))
+
+
+def test_skew_range_and_convexity_are_those_of_the_smile() -> None:
+    smile = surface()
+    found = measures.smile_shape(smile, 0.9, 1.1)
+    for j, tau in enumerate(smile.tau):
+        forward = float(smile.forward(tau))
+        low, mid, high = smile.implied_vol(forward * np.array([0.9, 1.0, 1.1]), tau)
+        assert found.skew[j] == pytest.approx(low - high, abs=1e-14)
+        assert found.convexity[j] == pytest.approx(0.5 * (low + high) - mid, abs=1e-14)
+        dense = smile.implied_vol(forward * np.linspace(0.9, 1.1, 20_001), tau)
+        assert found.smile_range[j] == pytest.approx(dense.max() - dense.min(), abs=1e-6)
+    with pytest.raises(InputError, match="moneyness"):
+        measures.smile_shape(smile, 90.0, 110.0)
+
+
+def test_curves_to_draw_are_plain_arrays_of_the_surface() -> None:
+    smile = surface()
+    curve = measures.smile_curve(smile, 30 * NS_PER_DAY)
+    np.testing.assert_allclose(curve.implied_vol, smile.implied_vol(curve.strike, 30 * NS_PER_DAY), rtol=1e-12)
+    assert curve.k.shape == curve.strike.shape == (101,)
+    term = measures.term_curve(smile)
+    np.testing.assert_allclose(term.implied_vol, smile.atm_iv(term.tau), rtol=1e-13)
+    assert term.tau[-1] == smile.tau[-1]
+    given = measures.term_curve(smile, [0.1, 0.2], k=-0.1)
+    np.testing.assert_allclose(given.implied_vol, np.sqrt(smile.total_variance(-0.1, [0.1, 0.2]) / [0.1, 0.2]))
+    assert np.isnan(measures.term_curve(Surface("X", 0, ())).implied_vol).all()

@@ -1,6 +1,8 @@
-"""What a desk reads off a surface: at-the-money term structure, risk reversal, butterfly, level, skew and curvature.
+"""What a desk reads off a surface: at-the-money term structure, risk reversal, butterfly, skew, range and convexity, and
+curves to draw. Any form of surface will do.
 
-Deltas are forward Black deltas N(d1) of the undiscounted, linear option; "at the money" is at the forward (k = 0).
+Deltas are forward Black deltas N(d1) of the undiscounted, linear option; "at the money" is at the forward (k = 0);
+moneyness is strike / forward. All volatilities are decimals per year.
 Sources: Gatheral (2006), "The volatility surface", ch. 3; risk reversal and butterfly as in Wystup (2006), "FX options
 and structured products", sec. 1.4, in volatility, not in premium.
 """
@@ -11,13 +13,12 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from voldesk.core.arrays import FloatArray, IntArray
-from voldesk.core.compiled import compiled
 from voldesk.core.errors import InputError
-from voldesk.pricing.normal import cdf
-from voldesk.surface.fitted import Surface
-from voldesk.surface.svi_kernels import total_variance
+from voldesk.pricing.normal import quantile
+from voldesk.surface.reading import VolSurface
 
 
 class TermStructure(NamedTuple):
@@ -40,6 +41,33 @@ class WingMeasures(NamedTuple):
     k_call: FloatArray
 
 
+class SmileShape(NamedTuple):
+    """Per usable expiry. skew: volatility at the low moneyness minus at the high one; smile_range: highest minus lowest
+    volatility between them; convexity: mean of the two ends minus at-the-money."""
+
+    expiry_ns: IntArray
+    tau: FloatArray
+    skew: FloatArray
+    smile_range: FloatArray
+    convexity: FloatArray
+
+
+class SmileCurve(NamedTuple):
+    """Log-moneyness, strike and volatility, one row each."""
+
+    k: FloatArray
+    strike: FloatArray
+    implied_vol: FloatArray
+
+
+class TermCurve(NamedTuple):
+    """Years, forward and volatility, one row each."""
+
+    tau: FloatArray
+    forward: FloatArray
+    implied_vol: FloatArray
+
+
 class SmileFactors(NamedTuple):
     """Per expiry, rising: vol = level + skew k + curvature k^2 by weighted least squares; NaN under three strikes.
 
@@ -54,58 +82,103 @@ class SmileFactors(NamedTuple):
     quotes: IntArray
 
 
-def term_structure(surface: Surface) -> TermStructure:
+def term_structure(surface: VolSurface) -> TermStructure:
     """At-the-money term structure of the usable expiries."""
     tau = surface.tau
     variance = surface.total_variance(np.zeros(tau.shape), tau)
     steps = np.diff(variance, prepend=0.0) / np.diff(tau, prepend=0.0)
-    expiry = np.array([s.expiry_ns for s in surface.usable], np.int64)
-    return TermStructure(expiry, tau, np.sqrt(variance / tau), np.sqrt(steps))
+    return TermStructure(surface.expiry_ns, tau, np.sqrt(variance / tau), np.sqrt(steps))
 
 
-@compiled
-def delta_moneyness(p: FloatArray, delta: float, is_call: bool) -> float:
-    """Log-moneyness of the strike whose forward delta has the given size, 0 < delta < 1, on one SVI slice p.
+def delta_moneyness(surface: VolSurface, tau: ArrayLike, delta: ArrayLike, is_call: ArrayLike) -> FloatArray:
+    """Log-moneyness of the strike whose forward delta has the size `delta`, 0 < delta < 1; the arguments broadcast.
 
-    Bisection: N(d1) falls in k on a slice without butterflies (Fukasawa 2012).
+    Newton's method on d1 inside a bracket: d1 falls in k where there are no butterflies (Fukasawa 2012). NaN where the
+    surface has no value.
     """
-    target = delta if is_call else 1.0 - delta
-    low, high = -1.0, 1.0
+    years, size, calls = np.broadcast_arrays(
+        np.asarray(tau, np.float64), np.asarray(delta, np.float64), np.asarray(is_call, np.bool_)
+    )
+    target = np.array([quantile(d if call else 1.0 - d) for d, call in zip(size.flat, calls.flat, strict=True)])
+    target = target.reshape(size.shape)
+    low, high = np.full(size.shape, -1.0), np.full(size.shape, 1.0)
     for _ in range(12):
-        w = total_variance(low, p)
-        if cdf(-low / math.sqrt(w) + 0.5 * math.sqrt(w)) >= target:
+        low = np.where(_d1(surface, low, years)[0] < target, 2.0 * low, low)
+        high = np.where(_d1(surface, high, years)[0] > target, 2.0 * high, high)
+    k = np.zeros(size.shape)
+    for _ in range(60):
+        d1, slope = _d1(surface, k, years)
+        low, high = np.where(d1 > target, k, low), np.where(d1 > target, high, k)
+        step = k - (d1 - target) / slope
+        step = np.where((step > low) & (step < high), step, 0.5 * (low + high))
+        settled = not np.any(np.abs(step - k) > 1e-15 + 4e-16 * np.abs(k))
+        k = step
+        if settled:
             break
-        low *= 2.0
-    for _ in range(12):
-        w = total_variance(high, p)
-        if cdf(-high / math.sqrt(w) + 0.5 * math.sqrt(w)) <= target:
-            break
-        high *= 2.0
-    for _ in range(80):
-        k = 0.5 * (low + high)
-        w = total_variance(k, p)
-        if cdf(-k / math.sqrt(w) + 0.5 * math.sqrt(w)) > target:
-            low = k
-        else:
-            high = k
-    return 0.5 * (low + high)
+    return np.where(np.isfinite(d1), k, np.nan)
 
 
-def wings(surface: Surface, delta: float = 0.25) -> WingMeasures:
+def _d1(surface: VolSurface, k: FloatArray, tau: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """d1 and its derivative in k."""
+    w, by_k, _, _ = surface.variance_shape(k, tau)
+    root = np.sqrt(w)
+    return -k / root + 0.5 * root, -1.0 / root + 0.5 * by_k * (k / w + 0.5) / root
+
+
+def wings(surface: VolSurface, delta: float = 0.25) -> WingMeasures:
     """Risk reversal and butterfly of every usable expiry at one delta.
 
     Raises InputError unless 0 < delta < 0.5.
     """
     if not 0.0 < delta < 0.5:
         raise InputError(f"delta={delta}; expected a size between 0 and 0.5, such as 0.25.")
-    smiles = surface.smiles()
-    k_call = np.array([delta_moneyness(s.svi.row(), delta, True) for s in smiles])
-    k_put = np.array([delta_moneyness(s.svi.row(), delta, False) for s in smiles])
     tau = surface.tau
+    k_put, k_call = delta_moneyness(surface, tau[None, :], delta, np.array([[False], [True]]))
     call = np.sqrt(surface.total_variance(k_call, tau) / tau)
     put = np.sqrt(surface.total_variance(k_put, tau) / tau)
-    expiry = np.array([s.expiry_ns for s in smiles], np.int64)
-    return WingMeasures(expiry, call - put, 0.5 * (call + put) - surface.atm_iv(tau), k_put, k_call)
+    return WingMeasures(surface.expiry_ns, call - put, 0.5 * (call + put) - surface.atm_iv(tau), k_put, k_call)
+
+
+def smile_shape(surface: VolSurface, low: float = 0.9, high: float = 1.1) -> SmileShape:
+    """Skew, range and convexity of every usable expiry between two moneynesses, 90 % and 110 % unless told.
+
+    Raises InputError unless 0 < low < 1 < high.
+
+    >>> from voldesk.surface.fit import fit_surface
+    >>> from voldesk.surface.warm import example_quotes
+    >>> bool(smile_shape(fit_surface(example_quotes(), 0, "X")).skew[0] > 0.0)
+    True
+    """
+    if not 0.0 < low < 1.0 < high:
+        raise InputError(f"low={low}, high={high}; expected moneyness on both sides of 1, such as 0.9 and 1.1.")
+    tau = surface.tau[:, None]
+    k = np.linspace(math.log(low), math.log(high), 201)
+    vol = np.sqrt(surface.total_variance(k[None, :], tau) / tau)
+    centre = surface.atm_iv(surface.tau)
+    # The lowest and highest volatility are sought among the points and the forward.
+    spread = np.maximum(vol.max(axis=1), centre) - np.minimum(vol.min(axis=1), centre)
+    ends = vol[:, 0], vol[:, -1]
+    return SmileShape(surface.expiry_ns, surface.tau, ends[0] - ends[1], spread, 0.5 * (ends[0] + ends[1]) - centre)
+
+
+def smile_curve(surface: VolSurface, expiry_or_tau: int | float, k: ArrayLike | None = None) -> SmileCurve:
+    """One smile to draw: at log-moneyness k, or at 101 points within three deviations of the forward."""
+    tau = float(surface.years(expiry_or_tau))
+    atm = float(surface.atm_iv(tau))
+    points = np.linspace(-3.0, 3.0, 101) * atm * math.sqrt(tau) if k is None else np.asarray(k, np.float64).reshape(-1)
+    forward = float(surface.forward(tau))
+    vol = np.sqrt(surface.total_variance(points, tau) / tau)
+    return SmileCurve(points, forward * np.exp(points), vol)
+
+
+def term_curve(surface: VolSurface, tau: ArrayLike | None = None, k: float = 0.0) -> TermCurve:
+    """Volatility at one log-moneyness against maturity, to draw: at tau, or at 200 points up to the last expiry."""
+    if tau is None:
+        last = float(surface.tau[-1]) if surface.tau.size else math.nan
+        years = np.linspace(0.005, 1.0, 200) * last
+    else:
+        years = np.asarray(tau, np.float64).reshape(-1)
+    return TermCurve(years, surface.forward(years), np.sqrt(surface.total_variance(k, years) / years))
 
 
 def smile_factors(expiry_ns: IntArray, k: FloatArray, iv: FloatArray, weight: FloatArray) -> SmileFactors:
