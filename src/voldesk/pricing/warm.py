@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from voldesk.pricing import black, cos_method, fft_method, heston, merton, monte_carlo
+import numpy as np
+
+from voldesk.pricing import american, black, cos_method, fft_method, heston, merton, monte_carlo
 from voldesk.pricing.fd_market import LocalVolGrid
 from voldesk.pricing.heston import HestonParams
 from voldesk.pricing.implied_vol import implied_vol
@@ -32,6 +34,9 @@ def warm() -> list[tuple[str, Callable[[], object]]]:
         ("black greeks", lambda: black.greeks(one, one, 0.5, 0.3, 1.0, call)),
         ("black greeks in spot", lambda: black.spot_greeks(one, one, 0.5, 0.3, 0.02, 0.0, call)),
         ("coin greeks", lambda: black.coin_greeks(one, one, 0.5, 0.3, call)),
+        ("american price and greeks", lambda: american.greeks(one, one, 0.5, 0.05, 0.02, 0.3, call)),
+        ("american implied volatility", lambda: american.implied_vol([8.0], one, one, 0.5, 0.05, 0.02, call)),
+        ("exercise boundary", lambda: american.exercise_boundary(one, 0.5, 0.05, 0.02, 0.3, call, [0.5])),
         ("revaluation of a book", lambda: revalue(OptionBook(one, one, 0.5, 0.3, call), Scenarios([0.1]))),
         ("monte carlo, brownian and jumps", lambda: paths(Gbm(0.3))),
         (
@@ -41,6 +46,7 @@ def warm() -> list[tuple[str, Callable[[], object]]]:
         ("monte carlo, heston and bates", lambda: paths(HestonParams(0.09, 1.0, 0.09, 0.5, -0.5))),
         ("heston, bates and merton", lambda: heston.price(h, *columns)),
         ("heston greeks", lambda: heston.greeks(h, *columns)),
+        ("calibration", lambda: heston.calibrate(100.0, np.linspace(80.0, 120.0, 9), [[0.2], [1.0]], 0.3)),
         ("merton series", lambda: merton.price(MertonParams(0.2, 1.0, -0.1, 0.1), *columns)),
         ("cosine method", lambda: cos_method.price(h.row(), *columns)),
         ("fourier transform method", lambda: fft_method.price(h.row(), *columns)),

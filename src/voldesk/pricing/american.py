@@ -1,0 +1,219 @@
+"""American options under a constant rate, dividend yield and volatility: value, Greeks, boundary, implied volatility.
+
+Sources: Andersen, Lake & Offengenden (2016), "High-performance American option pricing", Journal of Computational
+Finance 20(1); Andersen & Lake (2021), "Fast American option pricing: the double-boundary case", Wilmott. How the
+boundary is solved is told in `american_boundary`, how vega and rho follow it in `american_value`.
+
+Rates and yields may have any sign. Where waiting costs nothing (a put with rate <= 0 and rate <= yield; a call with
+rate and yield exchanged) results are the European ones to the last bit. Where q < r < 0 a put (r < q < 0 a call) has two
+boundaries and both are used. Inputs broadcast against each other; results have the broadcast shape. Units are raw:
+`tau` ACT/365 years, sigma, rate and yield decimals per year, Greeks the bare derivatives.
+
+Limits: at tau = 0 the intrinsic value; at sigma = 0 the best time to exercise on the one path there is. NaN, infinite
+or negative input, and a spot or strike of zero, give NaN.
+
+Cost is per option: a boundary depends on tau, rate, yield and sigma (it scales with the strike), and in a chain no two
+options share those four.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from voldesk.core.arrays import FloatArray, IntArray
+from voldesk.pricing import american_kernels as kernels
+from voldesk.pricing import black
+from voldesk.pricing import implied_vol as european
+from voldesk.pricing.american_nodes import Accuracy, nodes_of
+from voldesk.pricing.american_put import workspace
+from voldesk.pricing.broadcast import columns
+
+__all__ = [
+    "Accuracy",
+    "AmericanGreeks",
+    "AmericanIvStatus",
+    "ExerciseBoundary",
+    "exercise_boundary",
+    "greeks",
+    "implied_vol",
+    "price",
+]
+
+
+class AmericanIvStatus(IntEnum):
+    """Why a volatility is there or not; the value is NaN for everything but OK. Numbers agree with `IvStatus`."""
+
+    OK = kernels.OK
+    BELOW_INTRINSIC = kernels.BELOW_INTRINSIC  # below what exercising at the best known time is worth at any volatility
+    ABOVE_MAX = kernels.ABOVE_MAX
+    BAD_INPUT = kernels.BAD_INPUT
+    AT_INTRINSIC = kernels.AT_INTRINSIC  # exactly the value of exercise now: every low volatility gives it
+
+
+class AmericanGreeks(NamedTuple):
+    """Price and derivatives, arrays of one shape. Zero beyond price and delta where exercise is due at once."""
+
+    price: FloatArray
+    delta: FloatArray  # per unit of spot
+    gamma: FloatArray
+    vega: FloatArray  # per 1.00 of volatility
+    theta: FloatArray  # per year of calendar time
+    rho: FloatArray  # per 1.00 of rate
+    dividend_rho: FloatArray  # per 1.00 of dividend yield
+
+
+class ExerciseBoundary(NamedTuple):
+    """Exercise is due while lower <= spot <= upper; both NaN where waiting is better at any spot.
+
+    An ordinary put has lower 0, an ordinary call upper inf.
+    """
+
+    lower: FloatArray
+    upper: FloatArray
+
+
+def price(
+    spot: ArrayLike,
+    strike: ArrayLike,
+    tau: ArrayLike,
+    rate: ArrayLike,
+    dividend_yield: ArrayLike,
+    sigma: ArrayLike,
+    is_call: ArrayLike,
+    *,
+    accuracy: Accuracy = Accuracy.STANDARD,
+) -> FloatArray:
+    """Value in currency.
+
+    >>> round(float(price(36.0, 40.0, 1.0, 0.06, 0.0, 0.2, False)), 4)  # Longstaff & Schwartz (2001), table 1: 4.478
+    4.4867
+    """
+    shape, inputs, steps = columns(spot, strike, tau, rate, dividend_yield, sigma, is_call=is_call)
+    out = np.empty((1, *shape))
+    _fill(out, steps, inputs, accuracy)
+    values: FloatArray = out[0, ...]
+    held = _held(inputs, shape)
+    if held.any():
+        years = np.asarray(tau, np.float64)
+        r = np.asarray(rate, np.float64)
+        forward = np.asarray(spot, np.float64) * np.exp((r - np.asarray(dividend_yield, np.float64)) * years)
+        values = np.where(held, black.price(forward, strike, years, sigma, np.exp(-r * years), is_call), values)
+    return values
+
+
+def greeks(
+    spot: ArrayLike,
+    strike: ArrayLike,
+    tau: ArrayLike,
+    rate: ArrayLike,
+    dividend_yield: ArrayLike,
+    sigma: ArrayLike,
+    is_call: ArrayLike,
+    *,
+    accuracy: Accuracy = Accuracy.STANDARD,
+) -> AmericanGreeks:
+    """Price, delta, gamma, vega, theta, rho and the derivative in the dividend yield.
+
+    Delta and gamma are the differentiated integral, theta follows from the Black-Scholes equation, vega and the rhos
+    include how the exercise boundary moves.
+
+    >>> g = greeks(100.0, 100.0, 0.5, 0.05, 0.02, 0.25, False)
+    >>> round(float(g.delta), 6), round(float(g.vega), 4)
+    (-0.441057, 27.5342)
+    """
+    shape, inputs, steps = columns(spot, strike, tau, rate, dividend_yield, sigma, is_call=is_call)
+    out = np.empty((len(AmericanGreeks._fields), *shape))
+    _fill(out, steps, inputs, accuracy)
+    held = _held(inputs, shape)
+    if held.any():
+        g = black.spot_greeks(spot, strike, tau, sigma, rate, dividend_yield, is_call)
+        by_yield = -np.asarray(tau, np.float64) * np.asarray(spot, np.float64) * g.delta
+        for row, values in enumerate((g.price, g.delta, g.gamma, g.vega, g.theta, g.rho, by_yield)):
+            out[row] = np.where(held, values, out[row])
+    return AmericanGreeks(*[out[row, ...] for row in range(out.shape[0])])
+
+
+def exercise_boundary(
+    strike: ArrayLike,
+    tau: ArrayLike,
+    rate: ArrayLike,
+    dividend_yield: ArrayLike,
+    sigma: ArrayLike,
+    is_call: ArrayLike,
+    times: ArrayLike,
+    *,
+    accuracy: Accuracy = Accuracy.STANDARD,
+) -> ExerciseBoundary:
+    """Spots at which exercise is due, at each of `times` to expiry (years, 0 ... tau; NaN outside).
+
+    times: shape (m,). Results: shape of the other inputs broadcast, plus (m,).
+
+    >>> b = exercise_boundary(100.0, 1.0, 0.05, 0.0, 0.2, False, [0.0, 0.5, 1.0])
+    >>> b.upper.round(2).tolist()
+    [100.0, 83.92, 80.87]
+    """
+    shape, inputs, steps = columns(strike, tau, rate, dividend_yield, sigma, is_call=is_call)
+    moments = np.ascontiguousarray(np.asarray(times, np.float64).reshape(-1))
+    nodes = nodes_of(accuracy)
+    lower = np.empty((*shape, moments.size))
+    upper = np.empty_like(lower)
+    rows = int(np.prod(shape))
+    kernels.boundary_kernel(
+        steps, nodes, moments, lower.reshape(rows, -1), upper.reshape(rows, -1), workspace(nodes), *inputs
+    )
+    return ExerciseBoundary(lower, upper)
+
+
+def implied_vol(
+    price: ArrayLike,
+    spot: ArrayLike,
+    strike: ArrayLike,
+    tau: ArrayLike,
+    rate: ArrayLike,
+    dividend_yield: ArrayLike,
+    is_call: ArrayLike,
+    *,
+    accuracy: Accuracy = Accuracy.STANDARD,
+) -> tuple[FloatArray, NDArray[np.int8]]:
+    """Volatility (decimal per year) that reproduces each price, and a status per element (`AmericanIvStatus`).
+
+    Starts from the European answer and reuses the vega of each valuation. A price equal to the value of exercise now
+    tells only that volatility is low: NaN, AT_INTRINSIC.
+
+    >>> sigma, status = implied_vol(4.486657, 36.0, 40.0, 1.0, 0.06, 0.0, False)
+    >>> round(float(sigma), 5), AmericanIvStatus(int(status)).name
+    (0.2, 'OK')
+    """
+    shape, inputs, steps = columns(price, spot, strike, tau, rate, dividend_yield, is_call=is_call)
+    years, r = np.asarray(tau, np.float64), np.asarray(rate, np.float64)
+    forward = np.asarray(spot, np.float64) * np.exp((r - np.asarray(dividend_yield, np.float64)) * years)
+    first, first_status = european.implied_vol(price, forward, strike, years, np.exp(-r * years), is_call)
+    sigma = np.array(np.broadcast_to(first, shape))
+    status = np.array(np.broadcast_to(first_status, shape))
+    nodes = nodes_of(accuracy)
+    kernels.volatility_kernel(steps, nodes, sigma.reshape(-1), status.reshape(-1), workspace(nodes), *inputs)
+    return sigma, status
+
+
+def _fill(out: FloatArray, steps: IntArray, inputs: list[Any], accuracy: Accuracy) -> None:
+    nodes = nodes_of(accuracy)
+    kernels.kernel(steps, nodes, out.reshape(out.shape[0], -1), workspace(nodes), *inputs)
+
+
+def _held(inputs: list[Any], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Valid rows whose European value is the American one: the kernel leaves them to the European formula."""
+    spot, strike, tau, rate, dividend_yield, sigma, is_call = (
+        column if column.size == 1 else column.reshape(shape) for column in inputs
+    )
+    finite = np.isfinite(spot + strike + tau + rate + dividend_yield + sigma)
+    valid = finite & (spot > 0.0) & (strike > 0.0) & (tau >= 0.0) & (sigma >= 0.0)
+    held: NDArray[np.bool_] = np.empty(shape, np.bool_)
+    _, few, steps = columns(rate, dividend_yield, is_call=is_call)
+    own = np.empty(np.broadcast_shapes(rate.shape, dividend_yield.shape, is_call.shape), np.bool_)
+    kernels.held_kernel(steps, own.reshape(-1), *few)
+    held[...] = own & valid
+    return held
