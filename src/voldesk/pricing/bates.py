@@ -13,7 +13,9 @@ from numpy.typing import ArrayLike
 
 from voldesk.core.arrays import FloatArray
 from voldesk.core.errors import InputError
-from voldesk.pricing import fourier
+from voldesk.pricing import calibration, fourier
+from voldesk.pricing import calibration_kernels as kernels
+from voldesk.pricing.calibration import Calibration
 from voldesk.pricing.fourier import Greeks
 from voldesk.pricing.fourier_kernels import JUMP_INTENSITY
 from voldesk.pricing.heston import HestonParams
@@ -105,3 +107,27 @@ def greeks(
     0.6106
     """
     return fourier.greeks(params.row(), forward, strike, tau, discount, is_call)
+
+
+def _from_row(model: FloatArray) -> BatesParams:
+    return BatesParams(*(float(value) for value in model))
+
+
+def calibrate(
+    forward: ArrayLike,
+    strike: ArrayLike,
+    tau: ArrayLike,
+    implied_vol: ArrayLike,
+    half_spread: ArrayLike = 1.0,
+) -> Calibration[BatesParams]:
+    """Parameters nearest to the implied volatilities of a chain, all expiries at once; see `calibration`.
+
+    Arguments broadcast. implied_vol: decimals, best of the option out of the money; NaN or not positive leaves a quote
+    out. half_spread: in volatility, the size of a tolerable miss; misses are weighed by its inverse. Look at `.accepted`
+    or `.status` before use. Raises InputError for volatilities in per cent.
+
+    >>> few = calibrate(100.0, [90.0, 110.0], 0.5, 0.2)
+    >>> few.status.name, few.params is None
+    ('TOO_FEW_QUOTES', True)
+    """
+    return calibration.calibrate(kernels.BATES, _from_row, forward, strike, tau, implied_vol, half_spread)

@@ -3,7 +3,7 @@
     dF / F = sqrt(v) dW,   dv = kappa (theta - v) dt + xi sqrt(v) dZ,   dW dZ = rho dt
 
 Source: Heston (1993); characteristic function and quadrature as in `fourier`, derivatives as in `heston_gradient`.
-The Feller condition is not required. To fit the parameters to a chain see `heston_calibration`.
+The Feller condition is not required. To fit the parameters to a chain see `calibrate`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from numpy.typing import ArrayLike
 
 from voldesk.core.arrays import FloatArray
 from voldesk.core.errors import InputError
-from voldesk.pricing import fourier
+from voldesk.pricing import calibration, fourier
+from voldesk.pricing import calibration_kernels as kernels
+from voldesk.pricing.calibration import Calibration
 from voldesk.pricing.fourier import Greeks
 from voldesk.pricing.heston_gradient import FIRST_PARAMETER, HESTON_ROWS, VALUE
 
@@ -107,3 +109,31 @@ def greeks(
     0.6035
     """
     return fourier.greeks(params.row(), forward, strike, tau, discount, is_call)
+
+
+def _from_row(model: FloatArray) -> HestonParams:
+    return HestonParams(*(float(value) for value in model[:5]))
+
+
+def calibrate(
+    forward: ArrayLike,
+    strike: ArrayLike,
+    tau: ArrayLike,
+    implied_vol: ArrayLike,
+    half_spread: ArrayLike = 1.0,
+) -> Calibration[HestonParams]:
+    """Parameters nearest to the implied volatilities of a chain, all expiries at once; see `calibration`.
+
+    Arguments broadcast. implied_vol: decimals, best of the option out of the money; NaN or not positive leaves a quote
+    out. half_spread: in volatility, the size of a tolerable miss; misses are weighed by its inverse. Look at `.accepted`
+    or `.status` before use. Raises InputError for volatilities in per cent.
+
+    >>> strike, tau = np.linspace(70.0, 140.0, 15), np.array([[0.1], [0.5], [2.0]])
+    >>> truth = HestonParams(v0=0.04, kappa=1.5, theta=0.05, xi=0.6, rho=-0.5)
+    >>> from voldesk.pricing.implied_vol import implied_vol
+    >>> vol, _ = implied_vol(price(truth, 100.0, strike, tau, 1.0, strike > 100.0), 100.0, strike, tau, 1.0, strike > 100.0)
+    >>> result = calibrate(100.0, strike, tau, vol)
+    >>> result.accepted, round(result.params.kappa, 6), result.worst < 1e-8
+    (True, 1.5, True)
+    """
+    return calibration.calibrate(kernels.HESTON, _from_row, forward, strike, tau, implied_vol, half_spread)

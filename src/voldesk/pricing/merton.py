@@ -19,9 +19,11 @@ from numpy.typing import ArrayLike
 from voldesk.core.arrays import BoolArray, FloatArray, IntArray
 from voldesk.core.compiled import compiled
 from voldesk.core.errors import InputError
-from voldesk.pricing import fourier
+from voldesk.pricing import calibration, fourier
+from voldesk.pricing import calibration_kernels as kernels
 from voldesk.pricing.black_kernels import undiscounted
 from voldesk.pricing.broadcast import columns
+from voldesk.pricing.calibration import Calibration
 from voldesk.pricing.fourier import is_option
 from voldesk.pricing.fourier_kernels import JUMP_INTENSITY, THETA, V0
 from voldesk.pricing.heston_gradient import BATES_ROWS, FIRST_PARAMETER
@@ -192,3 +194,30 @@ def gradient(
     slopes[0] = 2.0 * params.sigma * (rows[FIRST_PARAMETER + V0] + rows[FIRST_PARAMETER + THETA])
     slopes[1:] = rows[FIRST_PARAMETER + JUMP_INTENSITY :]
     return price(params, forward, strike, tau, discount, is_call), slopes
+
+
+def _from_row(model: FloatArray) -> MertonParams:
+    return MertonParams(math.sqrt(float(model[V0])), *(float(value) for value in model[JUMP_INTENSITY:]))
+
+
+def calibrate(
+    forward: ArrayLike,
+    strike: ArrayLike,
+    tau: ArrayLike,
+    implied_vol: ArrayLike,
+    half_spread: ArrayLike = 1.0,
+) -> Calibration[MertonParams]:
+    """Parameters nearest to the implied volatilities of a chain, all expiries at once; see `calibration`.
+
+    Arguments broadcast. implied_vol: decimals, best of the option out of the money; NaN or not positive leaves a quote
+    out. half_spread: in volatility, the size of a tolerable miss; misses are weighed by its inverse. Look at `.accepted`
+    or `.status` before use. Raises InputError for volatilities in per cent.
+
+    >>> strike, tau = np.linspace(70.0, 140.0, 15), np.array([[0.1], [0.5], [2.0]])
+    >>> from voldesk.pricing.implied_vol import implied_vol
+    >>> value = price(MertonParams(0.2, 1.0, -0.1, 0.15), 100.0, strike, tau, 1.0, strike > 100.0)
+    >>> result = calibrate(100.0, strike, tau, implied_vol(value, 100.0, strike, tau, 1.0, strike > 100.0)[0])
+    >>> result.accepted, round(result.params.sigma, 6)
+    (True, 0.2)
+    """
+    return calibration.calibrate(kernels.MERTON, _from_row, forward, strike, tau, implied_vol, half_spread)
