@@ -192,11 +192,13 @@ def exponents(first: int, step: float, tau: float, model: FloatArray, work: Floa
         root = math.sqrt(0.5 * (size + real))
         d = complex(root, 0.5 * imaginary / root)
         total = beta + d
-        r = -c / (total.real * total.real + total.imag * total.imag) * complex(total.real, -total.imag)
+        norm = total.real * total.real + total.imag * total.imag
+        both = 1.0 / (norm * size)  # divisions are what this loop waits for: one for two
+        r = -c * both * size * complex(total.real, -total.imag)
         decay, fallen = exp_and_less_one(-d.real * tau)
         s, co = sine_cosine(0.5 * d.imag * tau)
         gone = complex(2.0 * s * s * decay - fallen, 2.0 * s * co * decay)
-        w = gone * complex(d.real, -d.imag) * (0.5 / size)
+        w = gone * complex(d.real, -d.imag) * (0.5 * both * norm)
         q = r * w
         z = square * q
         extra = 2.0 * z.real + z.real * z.real + z.imag * z.imag

@@ -60,7 +60,7 @@ def price(
 ) -> FloatArray:
     """Discounted values in units of the forward, shape of the broadcast arguments. tau in years.
 
-    NaN for arguments that make no option (see `fourier.values`). Absolute error about 1e-14 of sqrt(forward x strike).
+    NaN for arguments that make no option (see `fourier.values`). Absolute error below 1e-13 of sqrt(forward x strike).
 
     >>> p = HestonParams(v0=0.0175, kappa=1.5768, theta=0.0398, xi=0.5751, rho=-0.5711)
     >>> round(float(price(p, 100.0, 100.0, 1.0, 1.0, True)), 9)
