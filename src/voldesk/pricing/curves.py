@@ -31,6 +31,8 @@ _SETTLED: Final = 1e-15
 
 
 class Interpolation(Enum):
+    """Of a curve between its nodes; see above."""
+
     LOG_LINEAR = "log-linear discount"
     MONOTONE_CONVEX = "monotone convex"
 

@@ -32,6 +32,8 @@ class Monitoring(Enum):
 
 
 class Average(Enum):
+    """Of the observations of an Asian option."""
+
     ARITHMETIC = "arithmetic"
     GEOMETRIC = "geometric"
 
