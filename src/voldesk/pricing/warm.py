@@ -6,7 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from voldesk.pricing import american, black, cos_method, fft_method, heston, merton, monte_carlo
+from voldesk.pricing import (
+    american,
+    black,
+    cos_method,
+    fft_method,
+    finite_difference,
+    heston,
+    lattice,
+    merton,
+    monte_carlo,
+)
 from voldesk.pricing.fd_market import LocalVolGrid
 from voldesk.pricing.heston import HestonParams
 from voldesk.pricing.implied_vol import implied_vol
@@ -37,6 +47,9 @@ def warm() -> list[tuple[str, Callable[[], object]]]:
         ("american price and greeks", lambda: american.greeks(one, one, 0.5, 0.05, 0.02, 0.3, call)),
         ("american implied volatility", lambda: american.implied_vol([8.0], one, one, 0.5, 0.05, 0.02, call)),
         ("exercise boundary", lambda: american.exercise_boundary(one, 0.5, 0.05, 0.02, 0.3, call, [0.5])),
+        ("lattice", lambda: lattice.price(one, one, 0.5, 0.05, 0.02, 0.3, call)),
+        ("lattice greeks", lambda: lattice.greeks(one, one, 0.5, 0.05, 0.02, 0.3, call)),
+        ("finite differences", lambda: finite_difference.price(one, one, 0.5, 0.05, 0.3, call, nodes=51)),
         ("revaluation of a book", lambda: revalue(OptionBook(one, one, 0.5, 0.3, call), Scenarios([0.1]))),
         ("monte carlo, brownian and jumps", lambda: paths(Gbm(0.3))),
         (
