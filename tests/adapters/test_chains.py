@@ -12,7 +12,8 @@ import pytest
 
 from voldesk.adapters.feeds.chains import read_chain
 from voldesk.core.errors import MarketDataError
-from voldesk.pricing import black
+from voldesk.pricing import american, black
+from voldesk.pricing.implied_vol import implied_vol
 from voldesk.surface.fit import fit_surface
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
@@ -26,7 +27,7 @@ def _recorded(name: str) -> Path:
 
 
 def _plain(path: Path, **changes: object) -> Path:
-    """A made-up US chain: forward 100 growing at 4 %, vol 30 %, two snapshots a minute and an hour apart."""
+    """A made-up US chain, American where it has a spot: forward 100 growing at 4 %, vol 30 %, two snapshots a minute and an hour apart."""
     strikes = np.arange(80.0, 121.0, 5.0)
     rows = []
     for minute in (0, 1, 60):
@@ -35,7 +36,10 @@ def _plain(path: Path, **changes: object) -> Path:
             tau = (datetime(day.year, day.month, day.day, 21 if day.month < 3 else 20, tzinfo=UTC) - ts).total_seconds()
             tau /= 365 * 86_400
             for kind in ("C", "P"):
-                worth = black.price(100.0 * np.exp(0.04 * tau), strikes, tau, 0.3, np.exp(-0.04 * tau), kind == "C")
+                if "spot" in changes:
+                    worth = american.price(100.0, strikes, tau, 0.04, 0.0, 0.3, kind == "C")
+                else:
+                    worth = black.price(100.0 * np.exp(0.04 * tau), strikes, tau, 0.3, np.exp(-0.04 * tau), kind == "C")
                 rows += [
                     {"ts": ts, "expiry": day, "strike": k, "option_type": kind, "bid": p - 0.01, "ask": p + 0.01}
                     for k, p in zip(strikes.tolist(), worth.tolist(), strict=True)
@@ -91,11 +95,23 @@ def test_what_is_wrong_is_said_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_american_quotes_are_not_taken_for_european(tmp_path: Path) -> None:
+def test_american_quotes_need_a_rate_and_a_spot(tmp_path: Path) -> None:
     snapshot = read_chain(_plain(tmp_path / "chain.parquet", underlying="MSTR"), venue="us")
     assert snapshot.american
-    with pytest.raises(MarketDataError, match="American"):
+    with pytest.raises(MarketDataError, match="name the rate"):
         snapshot.quotes()
+    with pytest.raises(MarketDataError, match="no recorded spot"):
+        snapshot.quotes(0.04)
+
+
+def test_american_quotes_become_european_ones(tmp_path: Path) -> None:
+    snapshot = read_chain(_plain(tmp_path / "chain.parquet", underlying="MSTR", spot=100.0), venue="us")
+    quotes = snapshot.quotes(0.04)
+    np.testing.assert_allclose(quotes.forward, 100.0 * np.exp(0.04 * quotes.tau), rtol=1e-5)
+    sigma, _ = implied_vol(quotes.mark, quotes.forward, quotes.strike, quotes.tau, quotes.discount, quotes.is_call)
+    rows = np.isfinite(sigma)
+    assert np.sum(rows) >= 14, "out-of-the-money rows"
+    assert float(np.max(np.abs(sigma[rows] - 0.3))) < 1e-3
 
 
 @pytest.mark.data

@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 check_app = typer.Typer(no_args_is_help=True, help="Say what is wrong with a configuration or a recording.")
 app.add_typer(check_app, name="check")
+surface_app = typer.Typer(no_args_is_help=True, help="Volatility surfaces of recorded chains.")
+app.add_typer(surface_app, name="surface")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, no pictures.")]
 Set = Annotated[list[str], typer.Option("--set", help="Override a setting: --set account.deposit=5 (repeatable).")]
@@ -164,6 +166,55 @@ def check_data(path: Path, json: Json = False) -> None:
     from voldesk.app.commands.check import run_check_data
 
     run_check_data(path, json)
+
+
+@app.command()
+def price(
+    strike: Annotated[list[float], typer.Option("--strike", help="Strike (repeatable).")],
+    days: Annotated[float, typer.Option(help="Calendar days to expiry.")],
+    spot: Annotated[float | None, typer.Option(help="Price of the underlying now.")] = None,
+    forward: Annotated[float | None, typer.Option(help="Forward to expiry, instead of --spot.")] = None,
+    vol: Annotated[float | None, typer.Option(help="Volatility, decimal: 0.65.")] = None,
+    premium: Annotated[float | None, typer.Option(help="Premium to imply the volatility from.")] = None,
+    rate: Annotated[float, typer.Option(help="Continuous rate, decimal.")] = 0.0,
+    dividend_yield: Annotated[float, typer.Option(help="Continuous yield or borrow, decimal.")] = 0.0,
+    type_: Annotated[str, typer.Option("--type", help="call or put.")] = "call",
+    style: Annotated[str, typer.Option(help="european or american.")] = "european",
+    coin: Annotated[
+        bool, typer.Option("--coin", help="Coin-settled: premium in coin, net delta beside delta.")
+    ] = False,
+    model: Annotated[str, typer.Option(help="black, heston, bates or merton.")] = "black",
+    param: Annotated[list[str], typer.Option("--param", help="Of the model: v0=0.04 (repeatable).")] = [],  # noqa: B006
+    json: Json = False,
+) -> None:
+    """Price options and their Greeks, or imply their volatility.
+
+    Example: voldesk price --forward 60000 --strike 55000 --strike 60000 --days 30 --vol 0.6 --coin
+    """
+    from voldesk.app.commands.price import ask, run_price
+
+    run_price(
+        ask(spot, forward, strike, days, vol, premium, rate, dividend_yield, type_, style, coin, model, param), json
+    )
+
+
+@surface_app.command(name="fit")
+def surface_fit(
+    chain: Annotated[Path, typer.Argument(help="A recorded chain: Parquet (file or folder) or CSV.")],
+    at: Annotated[str, typer.Option(help="The snapshot nearest to this UTC time; the last one when left out.")] = "",
+    underlying: Annotated[str, typer.Option(help="Needed where the file holds several.")] = "",
+    venue: Annotated[str, typer.Option(help="deribit, okx, us or cffex, where the file does not say.")] = "",
+    rate: Annotated[float | None, typer.Option(help="Continuous rate, decimal; parity's own when left out.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a page with smiles, term structure and density.")] = None,
+    json: Json = False,
+) -> None:
+    """Fit the arbitrage-free surface of one snapshot and say how well it meets the quotes.
+
+    Example: voldesk surface fit ../shared/data/deribit_chain_6h --at 2026-02-05T12:00 --plot surface.html
+    """
+    from voldesk.app.commands.surface import run_surface_fit
+
+    run_surface_fit(chain, at, underlying, venue, rate, plot, json)
 
 
 @app.command()

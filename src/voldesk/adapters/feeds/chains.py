@@ -21,6 +21,7 @@ from voldesk.core.arrays import BoolArray, FloatArray, IntArray
 from voldesk.core.errors import MarketDataError
 from voldesk.core.units import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND, NS_PER_YEAR
 from voldesk.instruments.calendars import NEW_YORK, date_of, expiry_instant_ns, instant_ns, us_close
+from voldesk.surface.de_american import AmericanQuotes, de_americanised
 from voldesk.surface.fit import ChainQuotes
 from voldesk.surface.forward import parity_forwards
 
@@ -72,13 +73,20 @@ class ChainSnapshot:
     iv: FloatArray
 
     def quotes(self, rate: float | None = None) -> ChainQuotes:
-        """As `fit_surface` takes them: forwards as given, else by put-call parity.
+        """As `fit_surface` takes them: forwards as given, else by put-call parity, American ones de-Americanised.
 
-        rate: continuous and flat, for discounting; None takes the discount of parity too. Ignored for coin premiums.
-        Raises MarketDataError for American options: `de_americanised` is for those.
+        rate: continuous and flat, for discounting; None takes parity's own discount. Ignored for coin premiums.
+        Raises MarketDataError for American options without a rate or spot: parity tells neither of them.
         """
         if self.american:
-            raise MarketDataError(f"{self.underlying} options are American; take quotes from `de_americanised`.")
+            if rate is None:
+                raise MarketDataError(
+                    f"{self.underlying} options are American: parity gives no discount; name the rate, such as 0.04."
+                )
+            if not self.spot > 0.0:
+                raise MarketDataError(f"{self.underlying} has no recorded spot; early exercise cannot be valued.")
+            sides = (self.expiry_ns, self.strike, self.is_call, self.bid, self.ask)
+            return de_americanised(AmericanQuotes(*sides, self.spot, rate), self.asof_ns)
         tau = (self.expiry_ns - self.asof_ns) / NS_PER_YEAR
         forward, discount = self.forward, np.ones(tau.shape)
         if not self.coin and rate is not None:
