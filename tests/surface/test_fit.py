@@ -158,7 +158,7 @@ def test_crossing_expiries_are_named_without_repair_and_parted_with_it() -> None
 def test_compiled_and_plain_kernels_agree() -> None:
     quotes = chain({30: SviRaw(0.02, 0.1, -0.3, 0.0, 0.2), 60: SviRaw(0.018, 0.1, -0.3, 0.0, 0.2)}, 0.02)
     options = FitOptions().row()
-    bands = fit_module._bands(quotes, 0, options)
+    bands = fit_module.quote_bands(quotes, 0, options)
     results = []
     for kernel in (chain_kernels.fit_chain, plain(chain_kernels.fit_chain)):
         params, status, reports = np.empty((2, 5)), np.empty(2, np.int64), np.empty((2, chain_kernels.REPORT_WIDTH))

@@ -23,7 +23,7 @@ import numpy as np
 from voldesk.core.arrays import FloatArray
 from voldesk.core.errors import InputError
 from voldesk.surface import essvi_fit_kernels, essvi_kernels, svi_kernels
-from voldesk.surface.fit import ChainQuotes, FitOptions, _bands
+from voldesk.surface.fit import ChainQuotes, FitOptions, quote_bands
 from voldesk.surface.reading import ArbitrageReport, VolSurface
 from voldesk.surface.svi import SviRaw
 
@@ -145,7 +145,7 @@ def fit(quotes: ChainQuotes, asof_ns: int, underlying: str, options: EssviOption
     (True, 0.5)
     """
     options = options or EssviOptions()
-    bands = _bands(quotes, asof_ns, FitOptions(half_floor=options.half_floor).row())
+    bands = quote_bands(quotes, asof_ns, FitOptions(half_floor=options.half_floor).row())
     count = bands.expiry_ns.size
     slices, reports = np.empty((count, 3)), np.empty((count, 3))
     status = np.empty(count, np.int64)

@@ -72,8 +72,9 @@ class FitOptions:
         return settings
 
 
-class _Bands(NamedTuple):
-    """Usable out-of-the-money quotes, ordered by (expiry, strike); `points` as `fit_kernels` wants them."""
+class QuoteBands(NamedTuple):
+    """Usable out-of-the-money quotes, ordered by (expiry, strike); `points` as `slice_kernels` wants them,
+    their first three columns log-moneyness, bid vol (0 where no bid stands) and ask vol."""
 
     expiry_ns: IntArray
     offsets: IntArray
@@ -92,7 +93,7 @@ def fit_surface(quotes: ChainQuotes, asof_ns: int, underlying: str, options: Fit
     Raises InputError where columns differ in length or tau disagrees with expiry and `asof_ns`.
     """
     settings = (options or FitOptions()).row()
-    bands = _bands(quotes, asof_ns, settings)
+    bands = quote_bands(quotes, asof_ns, settings)
     count = bands.expiry_ns.size
     params = np.empty((count, 5))
     status = np.empty(count, np.int64)
@@ -127,7 +128,11 @@ def fit_surface(quotes: ChainQuotes, asof_ns: int, underlying: str, options: Fit
     return Surface(underlying, asof_ns, fits)
 
 
-def _bands(quotes: ChainQuotes, asof_ns: int, settings: FloatArray) -> _Bands:
+def quote_bands(quotes: ChainQuotes, asof_ns: int, settings: FloatArray) -> QuoteBands:
+    """Bid and ask volatilities of a chain's out-of-the-money quotes, for the fit of any form.
+
+    settings: `FitOptions.row()`. Errors as in `fit_surface`.
+    """
     size = quotes.strike.shape
     for name in ("expiry_ns", "tau", "is_call", "bid", "ask", "forward"):
         if getattr(quotes, name).shape != size:
@@ -153,4 +158,4 @@ def _bands(quotes: ChainQuotes, asof_ns: int, settings: FloatArray) -> _Bands:
     offsets = np.zeros(firsts.size + 1, np.int64)
     centre = np.empty(firsts.size)
     fit_kernels.gather(forward, strike, otm, low, high, years, ends, settings, points, offsets, centre)
-    return _Bands(expiry[firsts], offsets, years[firsts], centre, discount[firsts].copy(), points[: offsets[-1]])
+    return QuoteBands(expiry[firsts], offsets, years[firsts], centre, discount[firsts].copy(), points[: offsets[-1]])

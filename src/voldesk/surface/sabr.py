@@ -20,7 +20,7 @@ from voldesk.core.arrays import FloatArray
 from voldesk.core.compiled import compiled
 from voldesk.core.errors import InputError
 from voldesk.surface import band_kernels, sabr_kernels
-from voldesk.surface.fit import ChainQuotes, FitOptions, _bands
+from voldesk.surface.fit import ChainQuotes, FitOptions, quote_bands
 from voldesk.surface.reading import ArbitrageReport, VolSurface
 
 REACH: Final = 5.0  # |k| up to which the sign of the density is looked at
@@ -249,7 +249,7 @@ def fit(
     options = options or SabrOptions()
     if not 0.0 <= beta <= 1.0:
         raise InputError(f"beta={beta} of SABR; expected 0 (normal) to 1 (lognormal).")
-    bands = _bands(quotes, asof_ns, FitOptions(half_floor=options.half_floor).row())
+    bands = quote_bands(quotes, asof_ns, FitOptions(half_floor=options.half_floor).row())
     slices = []
     for j, expiry_ns in enumerate(bands.expiry_ns.tolist()):
         points = bands.points[bands.offsets[j] : bands.offsets[j + 1]]

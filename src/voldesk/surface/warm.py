@@ -8,9 +8,10 @@ import numpy as np
 
 from voldesk.core.units import NS_PER_DAY, NS_PER_YEAR
 from voldesk.pricing import black
-from voldesk.surface import measures
+from voldesk.surface import essvi, grid, measures, sabr
 from voldesk.surface.fit import ChainQuotes, Surface, fit_surface
 from voldesk.surface.projection import project_arbitrage_free
+from voldesk.surface.reading import VolSurface
 from voldesk.surface.svi import SviRaw, durrleman
 from voldesk.surface.svi_fit import fit_slices
 
@@ -40,7 +41,7 @@ def warm() -> list[tuple[str, Callable[[], object]]]:
 
     def read() -> object:
         surface = made[-1] if made else fit()
-        return surface.implied_vol(100.0, 0.2), surface.check_arbitrage(), measures.wings(surface)
+        return _read(surface), surface.check_arbitrage(), measures.wings(surface)
 
     return [
         ("surface fit", fit),
@@ -48,4 +49,12 @@ def warm() -> list[tuple[str, Callable[[], object]]]:
         ("svi slice", lambda: durrleman([0.0], SviRaw(0.04, 0.4, -0.4, 0.1, 0.2))),
         ("svi least squares", lambda: fit_slices(np.linspace(-0.4, 0.4, 9), np.linspace(0.05, 0.04, 9))),
         ("svi projection", lambda: project_arbitrage_free([-0.0410, 0.1331, 0.3060, 0.3586, 0.4153])),
+        ("essvi surface", lambda: _read(essvi.fit(example_quotes(), 0, "WARM"))),
+        ("sabr surface", lambda: _read(sabr.fit(example_quotes(), 0, "WARM"))),
+        ("sabr formula", lambda: sabr.implied_vol([100.0], 90.0, 0.5, sabr.SabrParams(0.3, 1.0, -0.4, 0.8))),
+        ("grid surface", lambda: _read(grid.sample(made[-1] if made else fit(), [-0.3, 0.0, 0.3]))),
     ]
+
+
+def _read(surface: VolSurface) -> object:
+    return surface.implied_vol(100.0, 0.2), surface.local_vol(100.0, 0.2)
