@@ -20,15 +20,15 @@ _PARAMETERS: Final = {
     "merton": ("sigma", "jump_intensity", "jump_mean", "jump_std"),
 }
 _UNITS: Final = {
-    "delta": "units of the underlying",
-    "net_delta": "premium counted, which is coin",
-    "gamma": "change of delta per 1.00",
+    "delta": "of the underlying",
+    "net_delta": "less the coin premium",
+    "gamma": "of delta per 1.00",
     "vega_per_volpt": "per vol point",
     "theta_per_day": "per calendar day",
     "rho_per_bp": "per basis point",
-    "vanna_per_volpt": "change of delta per vol point",
-    "volga_per_volpt2": "change of vega per vol point",
-    "charm_per_day": "change of delta per day",
+    "vanna_per_volpt": "of delta per vol point",
+    "volga_per_volpt2": "of vega per vol point",
+    "charm_per_day": "of delta per day",
     "early_exercise_premium": "over the European price",
 }
 _TITLES: Final = {
@@ -189,32 +189,26 @@ def _black_rows(question: Question, vol: FloatArray, status: list[str]) -> list[
     from voldesk.pricing import black
 
     net = np.full(vol.shape, np.nan)
-    if question.coin:
-        coin = black.coin_greeks(question.forward_price, question.strikes, question.tau, vol, question.calls)
-        black_delta = coin.net_delta + coin.price
-        net = coin.net_delta
-        price, gamma, vega, theta, rho = coin.price, coin.gamma, coin.vega, coin.theta, coin.rho
-        second = {"vanna": coin.vanna, "volga": coin.volga, "charm": coin.charm}
+    if math.isnan(question.spot):
+        g = black.greeks(question.forward_price, question.strikes, question.tau, vol, question.discount, question.calls)
     else:
-        if math.isnan(question.spot):
-            g = black.greeks(question.forward, question.strikes, question.tau, vol, question.discount, question.calls)
-        else:
-            g = black.spot_greeks(
-                question.spot, question.strikes, question.tau, vol, question.rate, question.dividend_yield,
-                question.calls,
-            )  # fmt: skip
-        black_delta, price, gamma, vega, theta, rho = g.delta, g.price, g.gamma, g.vega, g.theta, g.rho
-        second = {"vanna": g.vanna, "volga": g.volga, "charm": g.charm}
+        g = black.spot_greeks(
+            question.spot, question.strikes, question.tau, vol, question.rate, question.dividend_yield, question.calls
+        )
+    price, vega, theta, volga = g.price, g.vega, g.theta, g.volga
+    if question.coin:  # what is paid is coin; delta, gamma and their kin stay those of the underlying
+        coin = black.coin_greeks(question.forward_price, question.strikes, question.tau, vol, question.calls)
+        net, price, vega, theta, volga = coin.net_delta, coin.price, coin.vega, coin.theta, coin.volga
     rows = []
     for i, strike in enumerate(question.strikes):
-        row = {"strike": float(strike), "vol": float(vol[i]), "price": float(price[i]), "delta": float(black_delta[i])}
+        row = {"strike": float(strike), "vol": float(vol[i]), "price": float(price[i]), "delta": float(g.delta[i])}
         if question.coin:
             row["net_delta"] = float(net[i])
-        row |= _edge(gamma[i], vega[i], theta[i], rho[i])
+        row |= _edge(g.gamma[i], vega[i], theta[i], g.rho[i])
         row |= {
-            "vanna_per_volpt": vega_per_volpt(float(second["vanna"][i])),
-            "volga_per_volpt2": vega_per_volpt(vega_per_volpt(float(second["volga"][i]))),
-            "charm_per_day": theta_per_day(float(second["charm"][i])),
+            "vanna_per_volpt": vega_per_volpt(float(g.vanna[i])),
+            "volga_per_volpt2": vega_per_volpt(vega_per_volpt(float(volga[i]))),
+            "charm_per_day": theta_per_day(float(g.charm[i])),
         }
         rows.append(row | {"status": status[i]})
     return rows
@@ -296,7 +290,7 @@ def _show(question: Question, rows: list[dict[str, Any]]) -> None:
     for first in range(0, len(rows), _ACROSS):
         shown = rows[first : first + _ACROSS]
         table = Table(box=None, header_style="bold", pad_edge=False)
-        table.add_column("strike", no_wrap=True)
+        table.add_column("strike", no_wrap=True, min_width=14)
         for row in shown:
             table.add_column(f"{row['strike']:,.6g}", justify="right", no_wrap=True)
         table.add_column("", style="dim", no_wrap=True)
@@ -310,4 +304,4 @@ def _text(name: str, value: Any) -> str:
         return value.lower().replace("_", " ")
     if math.isnan(value):
         return "n/a"
-    return f"{100.0 * value:.2f} %" if name in ("vol", "black_vol") else f"{value:,.6g}"
+    return f"{100.0 * value:.2f} %" if name in ("vol", "black_vol") else f"{value:,.5g}"
