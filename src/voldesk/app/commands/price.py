@@ -195,16 +195,17 @@ def _black_rows(question: Question, vol: FloatArray, status: list[str]) -> list[
         g = black.spot_greeks(
             question.spot, question.strikes, question.tau, vol, question.rate, question.dividend_yield, question.calls
         )
-    price, vega, theta, volga = g.price, g.vega, g.theta, g.volga
+    price, vega, theta, rho, volga = g.price, g.vega, g.theta, g.rho, g.volga
     if question.coin:  # what is paid is coin; delta, gamma and their kin stay those of the underlying
         coin = black.coin_greeks(question.forward_price, question.strikes, question.tau, vol, question.calls)
-        net, price, vega, theta, volga = coin.net_delta, coin.price, coin.vega, coin.theta, coin.volga
+        net, price, vega, theta = coin.net_delta, coin.price, coin.vega, coin.theta
+        rho, volga = coin.rho, coin.volga
     rows = []
     for i, strike in enumerate(question.strikes):
         row = {"strike": float(strike), "vol": float(vol[i]), "price": float(price[i]), "delta": float(g.delta[i])}
         if question.coin:
             row["net_delta"] = float(net[i])
-        row |= _edge(g.gamma[i], vega[i], theta[i], g.rho[i])
+        row |= _edge(g.gamma[i], vega[i], theta[i], rho[i])
         row |= {
             "vanna_per_volpt": vega_per_volpt(float(g.vanna[i])),
             "volga_per_volpt2": vega_per_volpt(vega_per_volpt(float(volga[i]))),
@@ -304,4 +305,6 @@ def _text(name: str, value: Any) -> str:
         return value.lower().replace("_", " ")
     if math.isnan(value):
         return "n/a"
-    return f"{100.0 * value:.2f} %" if name in ("vol", "black_vol") else f"{value:,.5g}"
+    if name in ("vol", "black_vol"):
+        return f"{100.0 * value:.2f} %"
+    return f"{value:,.7g}" if name == "price" else f"{value:,.5g}"
