@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from voldesk.core.arrays import FloatArray
 from voldesk.core.compiled import compiled
 from voldesk.core.errors import InputError
+from voldesk.pricing.fd_market import LocalVolGrid
 
 if TYPE_CHECKING:
     from voldesk.surface.reading import VolSurface
@@ -33,19 +34,6 @@ class LocalVolStatus(IntEnum):
 class LocalVol(NamedTuple):
     """Decimal volatility per year, NaN where `status` (LocalVolStatus) is not 0; one shape."""
 
-    local_vol: FloatArray
-    status: NDArray[np.int8]
-
-
-class LocalVolGrid(NamedTuple):
-    """Local volatility on a grid, as finite-difference and Monte Carlo pricers take it.
-
-    tau: years from now, rising, shape (n,). log_moneyness: log(spot at tau / forward to tau), rising, shape (m,).
-    local_vol and status: shape (n, m).
-    """
-
-    tau: FloatArray
-    log_moneyness: FloatArray
     local_vol: FloatArray
     status: NDArray[np.int8]
 
@@ -83,14 +71,19 @@ def dupire(k: ArrayLike, w: ArrayLike, by_k: ArrayLike, by_kk: ArrayLike, by_tau
     return LocalVol(vol, status)
 
 
-def local_vol_grid(surface: VolSurface, tau: ArrayLike, log_moneyness: ArrayLike) -> LocalVolGrid:
-    """Local volatility of any surface at every pair of tau (years) and log-moneyness.
+def local_vol_grid(surface: VolSurface, times: ArrayLike, spots: ArrayLike) -> LocalVolGrid:
+    """Local volatility of any surface as the finite-difference and Monte Carlo pricers take it.
 
-    Raises InputError unless both are one-dimensional and rising.
+    times: years from now, rising, (m,); 0 stands for the limit. spots: rising, (n,), in currency.
+    Raises InputError where the surface has no local volatility at one of the points, saying where and why.
     """
-    years, points = np.asarray(tau, np.float64), np.asarray(log_moneyness, np.float64)
-    for name, axis in (("tau", years), ("log_moneyness", points)):
-        if axis.ndim != 1 or axis.size == 0 or not np.all(np.diff(axis) > 0.0):
-            raise InputError(f"{name} of shape {axis.shape}; expected one rising row of numbers.")
-    found = dupire(points[None, :], *surface.variance_shape(points[None, :], years[:, None]))
-    return LocalVolGrid(years, points, found.local_vol, found.status)
+    years, nodes = np.asarray(times, np.float64), np.asarray(spots, np.float64)
+    found = surface.local_vol(nodes[None, :], years[:, None])
+    if found.status.any():
+        i, j = np.argwhere(found.status)[0]
+        reason = LocalVolStatus(int(found.status[i, j])).name.lower()
+        raise InputError(
+            f"no local volatility ({reason}) at {np.count_nonzero(found.status)} of {found.status.size} points, first at"
+            f" time={years[i]:.4g}, spot={nodes[j]:.6g}; use a surface without arbitrage or fewer points."
+        )
+    return LocalVolGrid.sample(lambda spot, time: surface.local_vol(spot, time).local_vol, years, nodes)
