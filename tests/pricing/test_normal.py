@@ -51,13 +51,6 @@ def test_quantile_undoes_the_distribution(p: float) -> None:
         assert abs(normal.quantile(p) - exact) <= 4e-16 * max(abs(exact), p)
 
 
-def test_quantile_from_the_centre_is_exact_for_the_smallest_distances() -> None:
-    for q in (1e-300, 1e-20, 1e-6):
-        assert normal.quantile_from_centre(q) == pytest.approx(q * math.sqrt(2.0 * math.pi), rel=1e-11)
-    for q in (0.3, 0.43, 0.499, -0.2, -0.45):
-        assert normal.quantile_from_centre(q) == pytest.approx(normal.quantile(0.5 + q), rel=1e-13)
-
-
 def test_quantile_has_the_right_ends() -> None:
     assert normal.quantile(0.0) == -math.inf
     assert normal.quantile(1.0) == math.inf

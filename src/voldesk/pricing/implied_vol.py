@@ -1,8 +1,9 @@
 """Implied volatility of whole chains, to machine precision.
 
-Chains go in blocks of vector code (`iv_blocks`); what is extreme goes row by row through the method of Jaeckel (2015),
-"Let's be rational", Wilmott magazine (`iv_kernels`). Both work on the out-of-the-money time value, so an option in the
-money is inverted as exactly as its price minus intrinsic value is known and no better.
+The logarithm of the out-of-the-money time value over its bound, or beyond half of the bound that of what is missing
+to it, is solved for by Householder steps of order four (`iv_kernels`, after Jaeckel 2015, "Let's be rational", Wilmott):
+two for a block of rows in vector code (`iv_blocks`), as many as it takes, row by row, for what is extreme. An option in
+the money is inverted as exactly as its price minus intrinsic value is known and no better.
 
 Every price inside its bounds has a volatility. For total volatility 1e-4 ... 5 and |log(forward / strike)| <= 10,
 wherever the price is representable, its relative error is a few roundings times 1 + c, with c = price / (vega sigma)

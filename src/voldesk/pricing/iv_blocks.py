@@ -1,19 +1,12 @@
 """Whole chains at once: blocks of rows in vector form, two Householder steps each, the rest row by row.
 
-With k = |log-moneyness|, s total volatility, h = k / s, t = s / 2 and Mills ratios m: the normalised price is
-n(h) exp(-t^2 / 2) D with D = m(h - t) - m(h + t), and what is missing to its bound is n(h) exp(-t^2 / 2) E with
-E = m(t - h) + m(h + t). Up to half of the bound the logarithm of the price is solved for, beyond it the logarithm of
-what is missing (after Jaeckel 2015, "Let's be rational", Wilmott, secs. 4-5). Both are
+The equation and the step are those of `iv_kernels`. From a start within a per cent (`iv_start`) two steps of order four
+leave rounding only, so a block needs no branch and is vector code.
 
-    f(s) = log(F / (sqrt(2 pi) target)) - (h^2 + t^2) / 2,    F = D or E,
-
-which needs no exponential, cannot underflow, and holds its digits at the money, where F / target is near 1. From a
-start within a per cent (`iv_start`) two steps of order four leave rounding only. There is no branch, so a block
-is vector code; `D` is a divided difference (`elementary.mills_pair`) and exact relative to itself for any s.
-
-A row is left to `iv_kernels.one` when its price is outside the bounds or nearly at them, when it is further than
-`_FAR` from the money, or when its last step was not small. Each row is computed by itself in the same vector code
-wherever it stands, so that a volatility does not depend on its neighbours or on how many were asked for.
+A row is left to `iv_kernels.one` when its price is outside the bounds or nearly at them, when it is further from the
+money than the starts are fitted to, or when its last step was not small: there the same steps go on until they settle.
+Each row is computed by itself in the same vector code wherever it stands, so that a volatility does not depend on its
+neighbours or on how many were asked for.
 
 The scratch array `work` holds columns of `BLOCK` rows at constant offsets: that tells the compiler that they do not
 overlap, which is what vector code needs.
@@ -29,9 +22,9 @@ from numpy.typing import NDArray
 
 from voldesk.core.arrays import BoolArray, FloatArray, IntArray
 from voldesk.core.compiled import fused
-from voldesk.pricing.elementary import INV_SQRT_TWO_PI, log_poly, log_ratio_poly, mills_pair
-from voldesk.pricing.iv_kernels import OK, one
-from voldesk.pricing.iv_start import lower_start, upper_start
+from voldesk.pricing.elementary import INV_SQRT_TWO_PI, log_poly, log_ratio_poly
+from voldesk.pricing.iv_kernels import OK, householder, mills_factor, one
+from voldesk.pricing.iv_start import FITTED_K, FITTED_MISSING, FITTED_PRICE, lower_start, upper_start
 
 BLOCK: Final = 64
 
@@ -41,7 +34,7 @@ _TAU: Final = 2 * BLOCK
 _DISCOUNT: Final = 3 * BLOCK
 _CALL: Final = 4 * BLOCK  # 1 or 0
 _K: Final = 5 * BLOCK  # |log-moneyness|
-_MEAN: Final = 6 * BLOCK  # sqrt(forward strike)
+_MEAN: Final = 6 * BLOCK  # sqrt(forward strike), the unit of the starts
 _LEAST: Final = 7 * BLOCK  # the smaller of forward and strike: bound of the time value
 _INTRINSIC: Final = 8 * BLOCK
 _CEILING: Final = 9 * BLOCK  # bound of the undiscounted price
@@ -54,28 +47,25 @@ _SIDE: Final = 15 * BLOCK  # 1 below half of the bound, -1 above
 _SCALE: Final = 16 * BLOCK  # 1 / (sqrt(2 pi) target)
 _S: Final = 17 * BLOCK  # total volatility
 _STEP: Final = 18 * BLOCK  # what the last step changed
-_F: Final = 19 * BLOCK  # D or E
+_F: Final = 19 * BLOCK  # the factor of Mills ratios
 _H: Final = 20 * BLOCK
 COLUMNS: Final = 21
 
-_FAR: Final = 10.25  # the starts are fitted to here
-_TINY: Final = 1e-290  # of a normalised price
-_NEAR_BOUND: Final = 6.2e-6  # exp(-12)
 _LOWEST: Final = 1e-100  # forwards, strikes and total volatilities outside go row by row: products could overflow
 _HIGHEST: Final = 1e100
 _CLOSE: Final = 1e-5  # a step of order four this small leaves an error below rounding
 
 
 @fused
-def _take(work: FloatArray, offset: int, column: FloatArray, step: int, first: int, rows: int) -> None:
-    """Copy `rows` values of a column into the scratch array; step 0 repeats its only value."""
+def _take(block: FloatArray, column: FloatArray, step: int, first: int, rows: int) -> None:
+    """Copy `rows` values of a column into a slice of the scratch array; step 0 repeats its only value."""
     if step == 0:
         value = column[0]
         for i in range(rows):
-            work[offset + i] = value
+            block[i] = value
     else:
         for i in range(rows):
-            work[offset + i] = column[first + i]
+            block[i] = column[first + i]
 
 
 @fused
@@ -97,7 +87,7 @@ def geometry(work: FloatArray) -> None:
         work[i + _INTRINSIC] = over if over > 0.0 else 0.0
         work[i + _CEILING] = forward if call else strike
         work[i + _ROOT_TAU] = math.sqrt(tau)
-        sizes = (low >= _LOWEST) & (high <= _HIGHEST) & (k <= _FAR)
+        sizes = (low >= _LOWEST) & (high <= _HIGHEST) & (k <= FITTED_K)
         times = (tau > 0.0) & (tau < math.inf) & (discount > 0.0) & (discount < math.inf)
         work[i + _PLAIN] = 1.0 if sizes & times else 0.0
 
@@ -111,11 +101,11 @@ def start(work: FloatArray) -> None:
         least = work[i + _LEAST]
         rest = work[i + _CEILING] - value
         b = time_value / work[i + _MEAN]
-        inside = (b > _TINY) & (b + work[i + _K] > _LOWEST) & (rest > _NEAR_BOUND * least)
+        inside = (b > FITTED_PRICE) & (b + work[i + _K] > _LOWEST) & (rest > FITTED_MISSING * least)
         work[i + _FAST] = work[i + _PLAIN] if inside else 0.0
         work[i + _REST] = rest
         work[i + _SIDE] = -1.0 if time_value > 0.5 * least else 1.0
-        work[i + _SCALE] = INV_SQRT_TWO_PI / b
+        work[i + _SCALE] = INV_SQRT_TWO_PI * least / time_value
         work[i + _S] = lower_start(work[i + _K], b)
 
 
@@ -125,44 +115,33 @@ def start_above(work: FloatArray) -> None:
     for i in range(BLOCK):
         missing = work[i + _REST]
         above = work[i + _SIDE] < 0.0
-        scale = INV_SQRT_TWO_PI * work[i + _MEAN] / missing
-        s = upper_start(work[i + _K], missing / work[i + _LEAST])
+        least = work[i + _LEAST]
+        scale = INV_SQRT_TWO_PI * least / missing
+        s = upper_start(work[i + _K], missing / least)
         work[i + _SCALE] = scale if above else work[i + _SCALE]
         work[i + _S] = s if above else work[i + _S]
 
 
 @fused
 def evaluate(work: FloatArray) -> None:
-    """D or E at the present total volatility."""
+    """The factor F of the equation at the present total volatility."""
     for i in range(BLOCK):
         s = work[i + _S]
         h = work[i + _K] / s
-        below = work[i + _SIDE] > 0.0
-        near = h - 0.5 * s
-        gap = s if below else 2.0 * h
-        first, second, difference = mills_pair(near if below else -near, h + 0.5 * s, gap)
         work[i + _H] = h
-        work[i + _F] = difference if below else first + second
+        work[i + _F] = mills_factor(h, s, work[i + _SIDE])
 
 
 @fused
 def refine(work: FloatArray) -> None:
-    """One Householder step of order four: newton = -f / f1, second = f2 / f1, third = f3 / f1."""
+    """One step towards the root."""
     for i in range(BLOCK):
         s = work[i + _S]
         h = work[i + _H]
-        ratio = work[i + _F]
-        side = work[i + _SIDE]
-        t = 0.5 * s
-        per_s = 1.0 / s
-        u = side / ratio
-        f = log_poly(ratio * work[i + _SCALE]) - 0.5 * (h * h + t * t)
-        bend = (h * h - t * t) * per_s
-        slope = h * per_s
-        second = bend - u
-        third = bend * bend - 3.0 * slope * slope - 0.25 - 3.0 * bend * u + 2.0 * u * u
-        newton = -side * f * ratio
-        step = newton * (1.0 + 0.5 * second * newton) / (1.0 + newton * (second + third * newton / 6.0))
+        factor = work[i + _F]
+        near = h - 0.5 * s
+        f = log_poly(factor * work[i + _SCALE]) - 0.5 * near * near
+        step = householder(h, s, factor, work[i + _SIDE], f)
         work[i + _STEP] = step
         work[i + _S] = s + step
 
@@ -207,10 +186,10 @@ def kernel(
     size = sigma.shape[1]
     for first in range(0, size, BLOCK):
         rows = min(BLOCK, size - first)
-        _take(work, _FORWARD, forward, steps[0], first, rows)
-        _take(work, _STRIKE, strike, steps[1], first, rows)
-        _take(work, _TAU, tau, steps[2], first, rows)
-        _take(work, _DISCOUNT, discount, steps[3], first, rows)
+        _take(work[_FORWARD:_STRIKE], forward, steps[0], first, rows)
+        _take(work[_STRIKE:_TAU], strike, steps[1], first, rows)
+        _take(work[_TAU:_DISCOUNT], tau, steps[2], first, rows)
+        _take(work[_DISCOUNT:_CALL], discount, steps[3], first, rows)
         for i in range(rows):
             work[_CALL + i] = 1.0 if is_call[(first + i) * steps[4]] else 0.0
         geometry(work)

@@ -1,4 +1,4 @@
-"""Starting values of `iv_blocks`: total volatility to a per cent from one polynomial on each side of half price.
+"""Starting values of implied volatility: total volatility to a per cent from one polynomial on each side of half price.
 
 With k = |log-moneyness|, m = sqrt(forward strike) and b = time value / m:
 
@@ -20,6 +20,10 @@ from typing import Final
 
 from voldesk.core.compiled import inlined
 from voldesk.pricing.elementary import log_poly
+
+FITTED_K: Final = 10.25  # what the starts are good for: k up to this,
+FITTED_PRICE: Final = 1e-290  # time value over sqrt(forward strike) above this,
+FITTED_MISSING: Final = 6.2e-6  # and 1 - price / bound too, which is exp(-12)
 
 _AT_THE_MONEY: Final = 1e-6  # keeps eta = 0/0 away; moves a start by as much at most
 

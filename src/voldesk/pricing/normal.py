@@ -15,7 +15,6 @@ from voldesk.core.compiled import compiled
 SQRT_HALF: Final = 0.7071067811865476
 SQRT_TWO_PI: Final = 2.5066282746310002
 INV_SQRT_TWO_PI: Final = 0.3989422804014327
-LOG_SQRT_TWO_PI: Final = 0.9189385332046727
 SQRT_HALF_PI: Final = 1.2533141373155003
 SQRT_PI: Final = 1.772453850905516
 INV_SQRT_PI: Final = 0.5641895835477563
@@ -188,11 +187,3 @@ def quantile(p: float) -> float:
         return math.nan
     distance = _quantile_tail(math.sqrt(-math.log(smaller)))
     return -distance if q < 0.0 else distance
-
-
-@compiled
-def quantile_from_centre(q: float) -> float:
-    """z with N(z) = 1/2 + q, exact relative to itself also for the smallest |q|."""
-    if abs(q) <= 0.425:
-        return _quantile_centre(q)
-    return -quantile(0.5 - q) if q > 0.0 else quantile(0.5 + q)
