@@ -103,8 +103,10 @@ def delta_moneyness(surface: VolSurface, tau: ArrayLike, delta: ArrayLike, is_ca
     target = target.reshape(size.shape)
     low, high = np.full(size.shape, -1.0), np.full(size.shape, 1.0)
     for _ in range(12):
-        low = np.where(_d1(surface, low, years)[0] < target, 2.0 * low, low)
-        high = np.where(_d1(surface, high, years)[0] > target, 2.0 * high, high)
+        short = _d1(surface, low, years)[0] < target, _d1(surface, high, years)[0] > target
+        if not np.any(short):
+            break
+        low, high = np.where(short[0], 2.0 * low, low), np.where(short[1], 2.0 * high, high)
     k = np.zeros(size.shape)
     for _ in range(60):
         d1, slope = _d1(surface, k, years)
