@@ -328,6 +328,7 @@ def test_more_nodes_change_nothing_but_the_last_digits() -> None:
     nodes = make_nodes(32, 48, 96, 1e-8)
     ws = american_put.workspace(nodes)
     for spot, tau, rate, dividend, sigma in ((1.1, 0.5, 0.05, 0.02, 0.3), (0.9, 2.0, 0.03, 0.06, 0.2)):
-        american_put.put_parts(nodes, 1e-8, False, spot, tau, rate, dividend, sigma, ws)
+        found = american_put.single_boundary(nodes, 1e-8, tau, rate, dividend, sigma, False, ws)
+        american_put.put_parts(nodes, found, False, spot, tau, rate, dividend, sigma, ws)
         high = float(american.price(spot, 1.0, tau, rate, dividend, sigma, False, accuracy=Accuracy.HIGH))
         assert float(ws.parts[american_value.VALUE]) == pytest.approx(high, abs=3e-8)

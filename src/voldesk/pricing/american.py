@@ -12,8 +12,8 @@ boundaries and both are used. Inputs broadcast against each other; results have 
 Limits: at tau = 0 the intrinsic value; at sigma = 0 the best time to exercise on the one path there is. NaN, infinite
 or negative input, and a spot or strike of zero, give NaN.
 
-Cost is per option: a boundary depends on tau, rate, yield and sigma (it scales with the strike), and in a chain no two
-options share those four.
+Cost is per option: in a chain no two options share tau, rate, yield and sigma. Where neighbouring rows do (a ladder of
+spots or strikes, scenarios), their boundary is solved once, since it scales with the strike.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ from voldesk.pricing import american_kernels as kernels
 from voldesk.pricing import black
 from voldesk.pricing import implied_vol as european
 from voldesk.pricing.american_nodes import Accuracy, nodes_of
-from voldesk.pricing.american_put import workspace
+from voldesk.pricing.american_put import Workspace, workspace
 from voldesk.pricing.broadcast import columns
+
+_MOST_VOL_STEPS = 100
+_VOL_TOLERANCE = 1e-2  # of a price's: what a search ends on must not depend on where it came from
 
 __all__ = [
     "Accuracy",
@@ -96,8 +99,8 @@ def price(
     out = np.empty((1, *shape))
     _fill(out, steps, inputs, accuracy)
     values: FloatArray = out[0, ...]
-    held = _held(inputs, shape)
-    if held.any():
+    held = _held(steps, inputs, shape)
+    if held is not None:
         years = np.asarray(tau, np.float64)
         r = np.asarray(rate, np.float64)
         forward = np.asarray(spot, np.float64) * np.exp((r - np.asarray(dividend_yield, np.float64)) * years)
@@ -128,8 +131,8 @@ def greeks(
     shape, inputs, steps = columns(spot, strike, tau, rate, dividend_yield, sigma, is_call=is_call)
     out = np.empty((len(AmericanGreeks._fields), *shape))
     _fill(out, steps, inputs, accuracy)
-    held = _held(inputs, shape)
-    if held.any():
+    held = _held(steps, inputs, shape)
+    if held is not None:
         g = black.spot_greeks(spot, strike, tau, sigma, rate, dividend_yield, is_call)
         by_yield = -np.asarray(tau, np.float64) * np.asarray(spot, np.float64) * g.delta
         for row, values in enumerate((g.price, g.delta, g.gamma, g.vega, g.theta, g.rho, by_yield)):
@@ -158,13 +161,18 @@ def exercise_boundary(
     """
     shape, inputs, steps = columns(strike, tau, rate, dividend_yield, sigma, is_call=is_call)
     moments = np.ascontiguousarray(np.asarray(times, np.float64).reshape(-1))
-    nodes = nodes_of(accuracy)
+    nodes, ws = nodes_of(accuracy), workspace(nodes_of(accuracy))
     lower = np.empty((*shape, moments.size))
     upper = np.empty_like(lower)
     rows = int(np.prod(shape))
-    kernels.boundary_kernel(
-        steps, nodes, moments, lower.reshape(rows, -1), upper.reshape(rows, -1), workspace(nodes), *inputs
-    )
+    flat = lower.reshape(rows, moments.size), upper.reshape(rows, moments.size)
+    solved = kernels.solved_rows(nodes, min(rows, kernels.BLOCK))
+    solver_steps, solver_inputs = np.concatenate([steps[:1], steps]), [inputs[0], *inputs]
+    few_steps, few = steps[[0, 1, 5]], (inputs[0], inputs[1], inputs[5])
+    for first in range(0, rows, kernels.BLOCK):
+        count = min(kernels.BLOCK, rows - first)
+        kernels.solve(nodes, nodes.tolerance, False, first, count, solved, ws, solver_steps, solver_inputs)
+        kernels.boundary_kernel(few_steps, nodes, first, count, solved, ws, moments, *flat, *few)
     return ExerciseBoundary(lower, upper)
 
 
@@ -191,29 +199,55 @@ def implied_vol(
     shape, inputs, steps = columns(price, spot, strike, tau, rate, dividend_yield, is_call=is_call)
     years, r = np.asarray(tau, np.float64), np.asarray(rate, np.float64)
     forward = np.asarray(spot, np.float64) * np.exp((r - np.asarray(dividend_yield, np.float64)) * years)
-    first, first_status = european.implied_vol(price, forward, strike, years, np.exp(-r * years), is_call)
-    sigma = np.array(np.broadcast_to(first, shape))
-    status = np.array(np.broadcast_to(first_status, shape))
-    nodes = nodes_of(accuracy)
-    kernels.volatility_kernel(steps, nodes, sigma.reshape(-1), status.reshape(-1), workspace(nodes), *inputs)
+    held_vol, held_status = european.implied_vol(price, forward, strike, years, np.exp(-r * years), is_call)
+    sigma = np.array(np.broadcast_to(held_vol, shape))
+    status = np.array(np.broadcast_to(held_status, shape))
+    ws = workspace(nodes_of(accuracy))
+    kernels.bracket_kernel(steps, sigma.reshape(-1), status.reshape(-1), ws, *inputs)
+    rows = np.flatnonzero(status.reshape(-1) == kernels.SEARCHING)
+    for first in range(0, rows.size, kernels.BLOCK):
+        block = rows[first : first + kernels.BLOCK]
+        values = [column[block * step] for column, step in zip(inputs, steps, strict=True)]
+        sigma.reshape(-1)[block] = _search(values, sigma.reshape(-1)[block], accuracy, ws)
+        status.reshape(-1)[block] = kernels.OK
     return sigma, status
+
+
+def _search(values: list[Any], start: FloatArray, accuracy: Accuracy, ws: Workspace) -> FloatArray:
+    """Volatilities of a block of prices (first of `values`), all rows a step at a time; boundaries start from the last."""
+    nodes = nodes_of(accuracy)
+    result = start.copy()
+    sigma = start.copy()
+    low, high = np.zeros_like(sigma), np.full_like(sigma, np.inf)
+    rows = np.arange(sigma.size)
+    target, *rest = values
+    steps = np.ones(7, np.int64)
+    solved = kernels.solved_rows(nodes, sigma.size)
+    for turn in range(_MOST_VOL_STEPS):
+        out = np.empty((len(AmericanGreeks._fields), rows.size))
+        inputs = [*rest[:5], sigma, rest[5]]
+        kernels.solve_and_value(nodes, _VOL_TOLERANCE * nodes.tolerance, turn > 0, solved, ws, out, steps, inputs)
+        done = np.zeros(rows.size, np.bool_)
+        kernels.search_kernel(target, out, low, high, sigma, done)
+        result[rows] = sigma
+        if done.all():
+            break
+        if done.any():
+            more = ~done
+            rows, sigma, low, high, target = rows[more], sigma[more], low[more], high[more], target[more]
+            rest = [column[more] for column in rest]
+            solved = kernels.Solved(solved.found[more], solved.squares[more])
+    return result
 
 
 def _fill(out: FloatArray, steps: IntArray, inputs: list[Any], accuracy: Accuracy) -> None:
     nodes = nodes_of(accuracy)
-    kernels.kernel(steps, nodes, out.reshape(out.shape[0], -1), workspace(nodes), *inputs)
+    flat = out.reshape(out.shape[0], out[0].size)
+    solved = kernels.solved_rows(nodes, min(flat.shape[1], kernels.BLOCK))
+    kernels.solve_and_value(nodes, nodes.tolerance, False, solved, workspace(nodes), flat, steps, inputs)
 
 
-def _held(inputs: list[Any], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Valid rows whose European value is the American one: the kernel leaves them to the European formula."""
-    spot, strike, tau, rate, dividend_yield, sigma, is_call = (
-        column if column.size == 1 else column.reshape(shape) for column in inputs
-    )
-    finite = np.isfinite(spot + strike + tau + rate + dividend_yield + sigma)
-    valid = finite & (spot > 0.0) & (strike > 0.0) & (tau >= 0.0) & (sigma >= 0.0)
-    held: NDArray[np.bool_] = np.empty(shape, np.bool_)
-    _, few, steps = columns(rate, dividend_yield, is_call=is_call)
-    own = np.empty(np.broadcast_shapes(rate.shape, dividend_yield.shape, is_call.shape), np.bool_)
-    kernels.held_kernel(steps, own.reshape(-1), *few)
-    held[...] = own & valid
-    return held
+def _held(steps: IntArray, inputs: list[Any], shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    """Valid rows whose European value is the American one; None where there are none."""
+    held = np.empty(shape, np.bool_)
+    return held if kernels.held_kernel(steps, held.reshape(-1), *inputs) else None

@@ -163,51 +163,52 @@ def first_guess(nodes: Nodes, tau: float, rate: float, dividend_yield: float, si
 
 
 @fused
-def _sums(points: int, n: int, values: FloatArray, out: FloatArray) -> None:
-    """Sums over the points, node by node. Eight named sums stay in one register; an array of them would not."""
+def _sums(n: int, values: FloatArray, out: FloatArray) -> None:
+    """Sums over the points, node by node, of each row of `values` into the same row of `out`.
+
+    Named sums stay in registers, an array of them would not; constant columns of a slice need no sign checked.
+    """
+    points = values.shape[1] // n
     for b in range(0, n, 8):
-        s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
-        for k in range(b, points * n, n):
-            s0 += values[k]
-            s1 += values[k + 1]
-            s2 += values[k + 2]
-            s3 += values[k + 3]
-            s4 += values[k + 4]
-            s5 += values[k + 5]
-            s6 += values[k + 6]
-            s7 += values[k + 7]
-        out[b] = s0
-        out[b + 1] = s1
-        out[b + 2] = s2
-        out[b + 3] = s3
-        out[b + 4] = s4
-        out[b + 5] = s5
-        out[b + 6] = s6
-        out[b + 7] = s7
+        for row in range(values.shape[0]):
+            part = values[row].reshape(points, n)[:, b : b + 8]
+            s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
+            for k in range(points):
+                s0 += part[k, 0]
+                s1 += part[k, 1]
+                s2 += part[k, 2]
+                s3 += part[k, 3]
+                s4 += part[k, 4]
+                s5 += part[k, 5]
+                s6 += part[k, 6]
+                s7 += part[k, 7]
+            into = out[row, b : b + 8]
+            into[0], into[1], into[2], into[3] = s0, s1, s2, s3
+            into[4], into[5], into[6], into[7] = s4, s5, s6, s7
 
 
 @fused
-def _products(points: int, n: int, left: FloatArray, right: FloatArray, out: FloatArray) -> None:
-    """Sums of products over the points, node by node."""
+def _products(slope: FloatArray, cardinal: FloatArray, out: FloatArray) -> None:
+    """out[j, i]: sums over node i's points of `slope` times the cardinal function of node j."""
+    n = out.shape[0]
+    points = slope.size // n
     for b in range(0, n, 8):
-        s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
-        for k in range(b, points * n, n):
-            s0 += left[k] * right[k]
-            s1 += left[k + 1] * right[k + 1]
-            s2 += left[k + 2] * right[k + 2]
-            s3 += left[k + 3] * right[k + 3]
-            s4 += left[k + 4] * right[k + 4]
-            s5 += left[k + 5] * right[k + 5]
-            s6 += left[k + 6] * right[k + 6]
-            s7 += left[k + 7] * right[k + 7]
-        out[b] = s0
-        out[b + 1] = s1
-        out[b + 2] = s2
-        out[b + 3] = s3
-        out[b + 4] = s4
-        out[b + 5] = s5
-        out[b + 6] = s6
-        out[b + 7] = s7
+        left = slope.reshape(points, n)[:, b : b + 8]
+        right = cardinal.reshape(n, points, n)[:, :, b : b + 8]
+        into = out[:, b : b + 8]
+        for j in range(n):
+            s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
+            for k in range(points):
+                s0 += left[k, 0] * right[j, k, 0]
+                s1 += left[k, 1] * right[j, k, 1]
+                s2 += left[k, 2] * right[j, k, 2]
+                s3 += left[k, 3] * right[j, k, 3]
+                s4 += left[k, 4] * right[j, k, 4]
+                s5 += left[k, 5] * right[j, k, 5]
+                s6 += left[k, 6] * right[j, k, 6]
+                s7 += left[k, 7] * right[j, k, 7]
+            into[j, 0], into[j, 1], into[j, 2], into[j, 3] = s0, s1, s2, s3
+            into[j, 4], into[j, 5], into[j, 6], into[j, 7] = s4, s5, s6, s7
 
 
 @fused
@@ -240,8 +241,7 @@ def prepare(
         node[DISCOUNT, i] = kept * exp_poly(-rate * age)
         node[YIELD_DISCOUNT, i] = kept * exp_poly(-dividend_yield * age)
     n = nodes.z.size
-    _sums(nodes.age.size // n, n, work[CASH_WEIGHT], node[ANNUITY])
-    _sums(nodes.age.size // n, n, work[STOCK_WEIGHT], node[YIELD_ANNUITY])
+    _sums(n, work[CASH_WEIGHT : STOCK_WEIGHT + 1], node[ANNUITY : YIELD_ANNUITY + 1])
 
 
 @fused
@@ -249,10 +249,10 @@ def _points(nodes: Nodes, side: float, start: float, floor: float, node: FloatAr
     """The integrands at all points of all nodes, into `work`."""
     n = nodes.z.size
     size = nodes.age.size
-    for b in range(n // 8):
-        for k in range(b * 8, size, n):
-            for c in range(8):
-                work[LOWER_D, k + c] = node[LEVEL, b * 8 + c]
+    own = work[LOWER_D].reshape(size // n, n)
+    for k in range(size // n):
+        for i in range(n):
+            own[k, i] = node[LEVEL, i]
     for k in range(size):
         work[LOG_LEVEL, k] = 0.0
     for j in range(n):
@@ -297,6 +297,48 @@ def _node_terms(
         node[DENSITY, i] = node[DISCOUNT, i] * density / node[SPREAD, i]
 
 
+@inlined
+def _above(x: float) -> float:
+    return x if x > 0.0 else 0.0
+
+
+@fused
+def _balance(n: int, side: float, rate: float, dividend_yield: float, node: FloatArray) -> None:
+    """From the sums: log P - log M of each node, and what its derivatives need."""
+    for i in range(n):
+        spot = node[SPOT, i]
+        by_rate = rate * node[SUM_RATE, i]
+        by_yield = dividend_yield * spot * node[SUM_YIELD, i]
+        up = node[CALL, i] + _above(by_yield) + _above(-by_rate)
+        down = node[CASH, i] + _above(by_rate) + _above(-by_yield)
+        # The same equation with N(-d) for N(d): what is certain cancels, which matters where paths drift up and away.
+        stock_left = spot * node[YIELD_DISCOUNT, i] - node[CALL, i]
+        rate_left = rate * (node[ANNUITY, i] - node[SUM_RATE, i])
+        yield_left = dividend_yield * spot * (node[YIELD_ANNUITY, i] - node[SUM_YIELD, i])
+        up_left = node[DISCOUNT, i] - node[CASH, i] + _above(rate_left) + _above(-yield_left)
+        down_left = (1.0 - spot) + stock_left + _above(yield_left) + _above(-rate_left)
+        mirrored = (side > 0.0) & (down_left > 0.0) & (up_left > 0.0) & (up_left + down_left < up + down)
+        numerator = up_left if mirrored else up
+        denominator = down_left if mirrored else down
+        numerator = numerator if numerator > SHORTEST else SHORTEST
+        denominator = denominator if denominator > SHORTEST else SHORTEST
+        inverse_up = 1.0 / numerator
+        inverse_down = 1.0 / denominator
+        positive = inverse_down if mirrored else inverse_up
+        negative = inverse_up if mirrored else inverse_down
+        cash_factor = -rate * (negative if rate >= 0.0 else positive)
+        stock_factor = spot * dividend_yield * (positive if dividend_yield >= 0.0 else negative)
+        own = side * (cash_factor * node[SUM_RATE_PDF, i] + stock_factor * node[SUM_YIELD_PDF, i])
+        stock_kept = spot - stock_left if mirrored else node[CALL, i]
+        yield_kept = node[SUM_YIELD, i] - (node[YIELD_ANNUITY, i] if mirrored else 0.0)
+        own += node[DENSITY, i] * (positive - negative) + stock_kept * positive + stock_factor * yield_kept
+        node[INVERSE_UP, i] = inverse_up
+        node[STEP, i] = log_poly(numerator * inverse_down)
+        node[CASH_FACTOR, i] = cash_factor
+        node[STOCK_FACTOR, i] = stock_factor
+        node[DIAGONAL, i] = -side * own * node[NODE_BEND, i]
+
+
 @fused
 def equation(
     nodes: Nodes,
@@ -316,52 +358,18 @@ def equation(
     points = nodes.age.size // n
     _node_terms(nodes, side, tau, rate - dividend_yield - 0.5 * sigma * sigma, start, floor, node)
     _points(nodes, side, start, floor, node, work)
-    for row in range(4):
-        _sums(points, n, work[RATE_CDF + row], node[SUM_RATE + row])
-    for i in range(n):
-        spot = node[SPOT, i]
-        by_rate = rate * node[SUM_RATE, i]
-        by_yield = dividend_yield * spot * node[SUM_YIELD, i]
-        up = node[CALL, i] + max(by_yield, 0.0) + max(-by_rate, 0.0)
-        down = node[CASH, i] + max(by_rate, 0.0) + max(-by_yield, 0.0)
-        # The same equation with N(-d) for N(d): what is certain cancels, which matters where paths drift up and away.
-        stock_left = spot * node[YIELD_DISCOUNT, i] - node[CALL, i]
-        rate_left = rate * (node[ANNUITY, i] - node[SUM_RATE, i])
-        yield_left = dividend_yield * spot * (node[YIELD_ANNUITY, i] - node[SUM_YIELD, i])
-        up_left = node[DISCOUNT, i] - node[CASH, i] + max(rate_left, 0.0) + max(-yield_left, 0.0)
-        down_left = (1.0 - spot) + stock_left + max(yield_left, 0.0) + max(-rate_left, 0.0)
-        mirrored = side > 0.0 and down_left > 0.0 and up_left > 0.0 and up_left + down_left < up + down
-        numerator = up_left if mirrored else up
-        denominator = down_left if mirrored else down
-        numerator = numerator if numerator > SHORTEST else SHORTEST
-        denominator = denominator if denominator > SHORTEST else SHORTEST
-        inverse_up = 1.0 / numerator
-        inverse_down = 1.0 / denominator
-        node[INVERSE_UP, i] = inverse_up
-        node[STEP, i] = log_poly(numerator * inverse_down)
-        positive = inverse_down if mirrored else inverse_up
-        negative = inverse_up if mirrored else inverse_down
-        cash_factor = -rate * (negative if rate >= 0.0 else positive)
-        stock_factor = spot * dividend_yield * (positive if dividend_yield >= 0.0 else negative)
-        own = side * (cash_factor * node[SUM_RATE_PDF, i] + stock_factor * node[SUM_YIELD_PDF, i])
-        own += node[DENSITY, i] * (positive - negative)
-        if mirrored:
-            own += (spot - stock_left) * positive - stock_factor * (node[YIELD_ANNUITY, i] - node[SUM_YIELD, i])
-        else:
-            own += node[CALL, i] * positive + stock_factor * node[SUM_YIELD, i]
-        node[CASH_FACTOR, i] = cash_factor
-        node[STOCK_FACTOR, i] = stock_factor
-        node[DIAGONAL, i] = -side * own * node[NODE_BEND, i]
-    for b in range(0, n, 8):
-        for k in range(b, points * n, n):
-            for c in range(8):
-                slope = (
-                    node[CASH_FACTOR, b + c] * work[RATE_PDF, k + c]
-                    + node[STOCK_FACTOR, b + c] * work[YIELD_PDF, k + c]
-                )
-                work[SLOPE, k + c] = work[BEND, k + c] * slope
+    _sums(n, work[RATE_CDF : YIELD_PDF + 1], node[SUM_RATE : SUM_YIELD_PDF + 1])
+    _balance(n, side, rate, dividend_yield, node)
+    slope = work[SLOPE].reshape(points, n)
+    bend = work[BEND].reshape(points, n)
+    by_rate = work[RATE_PDF].reshape(points, n)
+    by_yield = work[YIELD_PDF].reshape(points, n)
+    for k in range(points):
+        for i in range(n):
+            factor = node[CASH_FACTOR, i] * by_rate[k, i] + node[STOCK_FACTOR, i] * by_yield[k, i]
+            slope[k, i] = bend[k, i] * factor
+    _products(work[SLOPE], nodes.cardinal, jacobian)
     for j in range(n):
-        _products(points, n, work[SLOPE], nodes.cardinal[j], jacobian[j])
         jacobian[j, j] += node[DIAGONAL, j]
 
 

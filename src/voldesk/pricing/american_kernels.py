@@ -1,14 +1,17 @@
-"""Kernels of `american`: broadcast columns to unit puts and back, implied volatility, boundaries in time.
+"""Kernels of `american`: a block of rows at a time, first their boundaries, then what is asked of them.
 
 A call is a put with spot and strike, rate and yield exchanged (McDonald & Schroder 1998, "A parity result for American
-options"). `steps[j]` is 1 where input j has one value per row and 0 where one value serves all rows. Rows that cannot
-be worth exercising early are left to the caller, who has the European formula.
+options"). Rows that cannot be worth exercising early are left to the caller, who has the European formula.
+
+Solving and valuing are kernels of their own, called one after the other from Python: in one chain of calls the compiler
+would work over the solver again at each level, at three times the cold start. `steps[j]` is 1 where input j has one
+value per row and 0 where one value serves all rows; inputs are spot, strike, tau, rate, yield, sigma, is_call.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +23,30 @@ from voldesk.pricing import american_put as put
 from voldesk.pricing import american_value as value
 from voldesk.pricing.american_nodes import Nodes
 
+BLOCK: Final = 1024
+
 OK: Final = 0
 BELOW_INTRINSIC: Final = 1
 ABOVE_MAX: Final = 2
 BAD_INPUT: Final = 3
 AT_INTRINSIC: Final = 4
+SEARCHING: Final = 5
 
 _VOL_STEP: Final = 1e-5  # Newton's error is about the square of its last step
-_VOL_BOUNDARY: Final = 1e-4
-_MOST_VOL_STEPS: Final = 100
 _NO_RATE: Final = 1e-10  # smaller rates and yields are taken as zero: they move a value by less than that times tau
+_FOUND: Final = 7  # fields of Boundaries, and the sigma they are for
+
+
+class Solved(NamedTuple):
+    """Boundaries of the rows of a block: fields of `Boundaries` and sigma; H at the nodes of upper and lower."""
+
+    found: FloatArray  # (rows, 7)
+    squares: FloatArray  # (rows, 2, n)
+
+
+def solved_rows(nodes: Nodes, rows: int) -> Solved:
+    """Empty results for so many rows."""
+    return Solved(np.zeros((rows, _FOUND)), np.zeros((rows, 2, nodes.z.size)))
 
 
 @compiled
@@ -54,18 +71,47 @@ def never_early(rate: float, dividend_yield: float, is_call: bool) -> bool:
 
 @compiled
 def held_kernel(
-    steps: IntArray, out: BoolArray, rate: FloatArray, dividend_yield: FloatArray, is_call: BoolArray
-) -> None:
-    """`never_early` of each row."""
+    steps: IntArray,
+    out: BoolArray,
+    spot: FloatArray,
+    strike: FloatArray,
+    tau: FloatArray,
+    rate: FloatArray,
+    dividend_yield: FloatArray,
+    sigma: FloatArray,
+    is_call: BoolArray,
+) -> bool:
+    """Valid rows that are never worth exercising early, into out; whether there are any."""
+    some = False
     for i in range(out.size):
-        out[i] = never_early(rate[i * steps[0]], dividend_yield[i * steps[1]], is_call[i * steps[2]])
+        r, q = rate[i * steps[3]], dividend_yield[i * steps[4]]
+        valid = is_valid(spot[i * steps[0]], strike[i * steps[1]], tau[i * steps[2]], r, q, sigma[i * steps[5]])
+        out[i] = valid and never_early(r, q, is_call[i * steps[6]])
+        some |= out[i]
+    return some
 
 
 @compiled
-def kernel(
+def _keep(nodes: Nodes, row: int, now: put.Boundaries, sigma: float, solved: Solved, ws: put.Workspace) -> None:
+    found = solved.found[row]
+    found[0], found[1] = float(now.kind), now.horizon
+    found[2], found[3] = now.start_upper, now.floor_upper
+    found[4], found[5] = now.start_lower, now.floor_lower
+    found[6] = sigma
+    for j in range(nodes.z.size):
+        solved.squares[row, 0, j] = ws.node[0, boundary.H, j]
+        solved.squares[row, 1, j] = ws.node[1, boundary.H, j]
+
+
+@compiled
+def solve_kernel(
     steps: IntArray,
     nodes: Nodes,
-    out: FloatArray,
+    tolerance: float,
+    warm: bool,
+    first: int,
+    count: int,
+    solved: Solved,
     ws: put.Workspace,
     spot: FloatArray,
     strike: FloatArray,
@@ -74,91 +120,136 @@ def kernel(
     dividend_yield: FloatArray,
     sigma: FloatArray,
     is_call: BoolArray,
+) -> bool:
+    """Boundaries of rows first ... first + count - 1, into rows 0 ... of `solved`; whether some await `double_kernel`.
+
+    A row like its predecessor but for spot and strike shares its boundary: ladders and scenarios of the spot are cheap.
+    warm: `solved` holds the same rows at another sigma, to start from.
+    """
+    last = (math.nan, math.nan, math.nan, math.nan)
+    awaited = False
+    for row in range(count):
+        i = first + row
+        years, vol = tau[i * steps[2]], sigma[i * steps[5]]
+        r, q = flushed(rate[i * steps[3]]), flushed(dividend_yield[i * steps[4]])
+        found, squares = solved.found[row], solved.squares[row]
+        if is_call[i * steps[6]]:
+            r, q = q, r
+        usable = is_valid(spot[i * steps[0]], strike[i * steps[1]], years, r, q, vol)
+        if not usable or never_early(r, q, False) or vol * math.sqrt(years) < put.STEADY:
+            found[0] = put.NONE
+            continue
+        if r < 0.0:
+            found[0] = put.AWAITED
+            awaited = True
+            continue
+        if (years, r, q, vol) == last:
+            found[:] = solved.found[row - 1]
+            squares[:] = solved.squares[row - 1]
+            continue
+        same_start = found[2] == boundary.start_level(r, q, vol * math.sqrt(years))
+        guessed = warm and found[0] == put.SINGLE and same_start
+        if guessed:
+            scale = vol / found[6]
+            for j in range(nodes.z.size):
+                ws.node[0, boundary.H, j] = squares[0, j] * scale * scale
+        now = put.single_boundary(nodes, tolerance, years, r, q, vol, guessed, ws)
+        _keep(nodes, row, now, vol, solved, ws)
+        last = (years, r, q, vol)
+    return awaited
+
+
+@compiled
+def double_kernel(
+    steps: IntArray,
+    nodes: Nodes,
+    tolerance: float,
+    first: int,
+    count: int,
+    solved: Solved,
+    ws: put.Workspace,
+    tau: FloatArray,
+    rate: FloatArray,
+    dividend_yield: FloatArray,
+    sigma: FloatArray,
+    is_call: BoolArray,
 ) -> None:
-    """Rows of out: price, and where there are more than one delta, gamma, vega, theta, rho, dividend rho, held value."""
+    """The rows that `solve_kernel` left: two boundaries each. steps: of tau, rate, yield, sigma, is_call."""
+    for row in range(count):
+        if solved.found[row, 0] == put.AWAITED:
+            i = first + row
+            r, q, vol = rate[i * steps[1]], dividend_yield[i * steps[2]], sigma[i * steps[3]]
+            if is_call[i * steps[4]]:
+                r, q = q, r
+            now = put.double_boundaries(nodes, tolerance, tau[i * steps[0]], r, q, vol, ws)
+            _keep(nodes, row, now, vol, solved, ws)
+
+
+@compiled
+def _taken(nodes: Nodes, row: int, solved: Solved, ws: put.Workspace) -> put.Boundaries:
+    """One row's boundaries, its H copied to the workspace."""
+    for j in range(nodes.z.size):
+        ws.node[0, boundary.H, j] = solved.squares[row, 0, j]
+        ws.node[1, boundary.H, j] = solved.squares[row, 1, j]
+    f = solved.found[row]
+    return put.Boundaries(int(f[0]), f[1], f[2], f[3], f[4], f[5])
+
+
+@compiled
+def value_kernel(
+    steps: IntArray,
+    nodes: Nodes,
+    first: int,
+    count: int,
+    solved: Solved,
+    ws: put.Workspace,
+    out: FloatArray,
+    spot: FloatArray,
+    strike: FloatArray,
+    tau: FloatArray,
+    rate: FloatArray,
+    dividend_yield: FloatArray,
+    sigma: FloatArray,
+    is_call: BoolArray,
+) -> None:
+    """Columns first ... of out: price, and where it has more rows delta, gamma, vega, theta, rho, dividend rho."""
     with_greeks = out.shape[0] > 1
     parts = ws.parts
-    for i in range(out.shape[1]):
+    for row in range(count):
+        i = first + row
         s, k = spot[i * steps[0]], strike[i * steps[1]]
         years, vol = tau[i * steps[2]], sigma[i * steps[5]]
         r, q = rate[i * steps[3]], dividend_yield[i * steps[4]]
         call = is_call[i * steps[6]]
-        out[:, i] = math.nan
         if not is_valid(s, k, years, r, q, vol) or never_early(r, q, call):
+            out[:, i] = math.nan
             continue
         r, q = flushed(r), flushed(q)
         if call:
             s, k = k, s
             r, q = q, r
-        now = put.put_parts(nodes, nodes.tolerance, with_greeks, s / k, years, r, q, vol, ws)
+        now = put.put_parts(nodes, _taken(nodes, row, solved, ws), with_greeks, s / k, years, r, q, vol, ws)
         worth = parts[value.VALUE]
         out[0, i] = k - s if now else k * worth
         if not with_greeks:
             continue
-        first, second = parts[value.FIRST], parts[value.SECOND]
+        first_part, second_part = parts[value.FIRST], parts[value.SECOND]
         if call:  # k is the spot
-            out[1, i] = worth - first
-            out[2, i] = second / k
+            out[1, i] = 1.0 if now else worth - first_part
+            out[2, i] = second_part / k
             out[5, i], out[6, i] = k * parts[value.DIVIDEND_RHO], k * parts[value.RHO]
         else:
-            out[1, i] = first * (k / s)
-            out[2, i] = second * (k / s) / s
+            out[1, i] = -1.0 if now else first_part * (k / s)
+            out[2, i] = second_part * (k / s) / s
             out[5, i], out[6, i] = k * parts[value.RHO], k * parts[value.DIVIDEND_RHO]
         out[3, i] = k * parts[value.VEGA]
-        out[4, i] = k * (r * worth - (r - q) * first - 0.5 * vol * vol * second) if not now and years > 0.0 else 0.0
+        slope = r * worth - (r - q) * first_part - 0.5 * vol * vol * second_part
+        out[4, i] = k * slope if not now and years > 0.0 else 0.0
 
 
 @compiled
-def _put_volatility(
-    nodes: Nodes,
-    price: float,
-    spot: float,
-    strike: float,
-    tau: float,
-    rate: float,
-    dividend_yield: float,
-    start: float,
-    ws: put.Workspace,
-) -> tuple[float, int]:
-    """Volatility of a put, by Newton's method inside a bracket; `start` from the European formula or NaN."""
-    parts = ws.parts
-    ratio = spot / strike
-    target = price / strike
-    if put.certain(ratio, tau, rate, dividend_yield, parts):
-        if price <= strike - spot:
-            return math.nan, AT_INTRINSIC if price == strike - spot else BELOW_INTRINSIC
-    elif target <= parts[value.VALUE]:
-        return (0.0, OK) if target == parts[value.VALUE] else (math.nan, BELOW_INTRINSIC)
-    if target >= max(1.0, math.exp(-rate * tau)):
-        return math.nan, ABOVE_MAX
-    distance = abs(math.log(ratio) + (rate - dividend_yield) * tau)
-    sigma = start if 0.0 < start < math.inf else max(math.sqrt(2.0 * distance / tau), 0.2 / math.sqrt(tau))
-    low, high = 0.0, math.inf
-    for _ in range(_MOST_VOL_STEPS):
-        put.put_parts(nodes, _VOL_BOUNDARY, True, ratio, tau, rate, dividend_yield, sigma, ws)
-        miss = parts[value.VALUE] - target
-        if math.isnan(miss):
-            sigma *= 0.9997  # no boundary found at exactly this volatility
-            continue
-        if miss > 0.0:
-            high = sigma
-        else:
-            low = sigma
-        slope = parts[value.VEGA]
-        step = miss / slope if slope > 0.0 else math.inf
-        moved = sigma - step
-        if not low <= moved <= high:
-            moved = 0.5 * (low + high) if high < math.inf else 2.0 * sigma
-        if abs(moved - sigma) <= _VOL_STEP * sigma or high - low <= 1e-14 * high:
-            return moved, OK
-        sigma = moved
-    return sigma, OK
-
-
-@compiled
-def volatility_kernel(
+def bracket_kernel(
     steps: IntArray,
-    nodes: Nodes,
     sigma: FloatArray,
     status: NDArray[np.int8],
     ws: put.Workspace,
@@ -170,66 +261,135 @@ def volatility_kernel(
     dividend_yield: FloatArray,
     is_call: BoolArray,
 ) -> None:
-    """`sigma` and `status` come with the European answer: final where waiting costs nothing, else a start."""
+    """Final answers where there are any without a search, else SEARCHING and a first sigma.
+
+    sigma and status come with the European answer: final where waiting costs nothing, else a start.
+    """
     for i in range(sigma.size):
         s, k = spot[i * steps[1]], strike[i * steps[2]]
         years = tau[i * steps[3]]
         r, q = rate[i * steps[4]], dividend_yield[i * steps[5]]
         call = is_call[i * steps[6]]
-        target = price[i * steps[0]]
+        worth = price[i * steps[0]]
         if never_early(r, q, call):
             continue
-        if not (is_valid(s, k, years, r, q, 0.0) and years > 0.0 and math.isfinite(target)):
+        if not (is_valid(s, k, years, r, q, 0.0) and years > 0.0 and math.isfinite(worth)):
             sigma[i], status[i] = math.nan, BAD_INPUT
             continue
         r, q = flushed(r), flushed(q)
         if call:
             s, k = k, s
             r, q = q, r
-        sigma[i], status[i] = _put_volatility(nodes, target, s, k, years, r, q, sigma[i], ws)
+        least = put.certain(s / k, years, r, q, ws.parts)
+        least_value = k - s if least else k * ws.parts[value.VALUE]
+        status[i] = SEARCHING
+        if worth <= least_value:
+            sigma[i], status[i] = math.nan, BELOW_INTRINSIC
+            if worth == least_value and least:
+                status[i] = AT_INTRINSIC
+            elif worth == least_value:
+                sigma[i], status[i] = 0.0, OK
+        elif worth >= k * max(1.0, math.exp(-r * years)):
+            sigma[i], status[i] = math.nan, ABOVE_MAX
+        elif not 0.0 < sigma[i] < math.inf:
+            distance = abs(math.log(s / k) + (r - q) * years)
+            sigma[i] = max(math.sqrt(2.0 * distance / years), 0.2 / math.sqrt(years))
+
+
+@compiled
+def search_kernel(
+    target: FloatArray, out: FloatArray, low: FloatArray, high: FloatArray, sigma: FloatArray, done: BoolArray
+) -> None:
+    """One step of Newton inside the bracket [low, high] for each row; out: price and Greeks at sigma."""
+    for i in range(sigma.size):
+        now = sigma[i]
+        miss = out[0, i] - target[i]
+        if math.isnan(miss):
+            sigma[i] = 0.9997 * now  # no boundary found at exactly this volatility
+            continue
+        if miss > 0.0:
+            high[i] = now
+        else:
+            low[i] = now
+        moved = now - miss / out[3, i] if out[3, i] > 0.0 else math.inf
+        if not low[i] <= moved <= high[i]:
+            moved = 0.5 * (low[i] + high[i]) if high[i] < math.inf else 2.0 * now
+        done[i] = abs(moved - now) <= _VOL_STEP * now or high[i] - low[i] <= 1e-14 * high[i]
+        sigma[i] = moved
 
 
 @compiled
 def boundary_kernel(
     steps: IntArray,
     nodes: Nodes,
+    first: int,
+    count: int,
+    solved: Solved,
+    ws: put.Workspace,
     times: FloatArray,
     lower: FloatArray,
     upper: FloatArray,
-    ws: put.Workspace,
     strike: FloatArray,
     tau: FloatArray,
-    rate: FloatArray,
-    dividend_yield: FloatArray,
-    sigma: FloatArray,
     is_call: BoolArray,
 ) -> None:
-    """Rows of lower and upper: options; columns: times to expiry. NaN where nothing is exercised early."""
-    for i in range(lower.shape[0]):
-        k, years, vol = strike[i * steps[0]], tau[i * steps[1]], sigma[i * steps[4]]
-        r, q = rate[i * steps[2]], dividend_yield[i * steps[3]]
-        call = is_call[i * steps[5]]
-        lower[i] = math.nan
-        upper[i] = math.nan
-        if not is_valid(k, k, years, r, q, vol) or never_early(r, q, call) or vol * math.sqrt(years) < 1e-8:
-            continue
-        r, q = flushed(r), flushed(q)
-        if call:
-            r, q = q, r
-        found = put.boundaries(nodes, nodes.tolerance, years, r, q, vol, ws)
+    """Rows first ... of lower and upper: options; columns: times to expiry. NaN where nothing is exercised early.
+
+    steps: of strike, tau, is_call.
+    """
+    for row in range(count):
+        i = first + row
+        k, years = strike[i * steps[0]], tau[i * steps[1]]
+        found = _taken(nodes, row, solved, ws)
         for j in range(times.size):
+            lower[i, j] = upper[i, j] = math.nan
             if found.kind == put.NONE or not 0.0 <= times[j] <= min(found.horizon * (1.0 + 1e-12), years):
                 continue
             z = min(math.sqrt(times[j] / found.horizon), 1.0)
-            top = math.exp(put.log_level(nodes, 1.0, found.start_upper, found.floor_upper, ws.node[0, boundary.H], z))
+            squares = ws.node[0, boundary.H]
+            top = math.exp(put.log_level(nodes, 1.0, found.start_upper, found.floor_upper, squares, z))
             bottom = 0.0
             if found.kind != put.SINGLE:
-                bottom = math.exp(
-                    put.log_level(nodes, -1.0, found.start_lower, found.floor_lower, ws.node[1, boundary.H], z)
-                )
-            if call:
+                squares = ws.node[1, boundary.H]
+                bottom = math.exp(put.log_level(nodes, -1.0, found.start_lower, found.floor_lower, squares, z))
+            if is_call[i * steps[2]]:
                 lower[i, j] = k / top
                 upper[i, j] = k / bottom if bottom > 0.0 else math.inf
             else:
                 lower[i, j] = k * bottom
                 upper[i, j] = k * top
+
+
+def solve(
+    nodes: Nodes,
+    tolerance: float,
+    warm: bool,
+    first: int,
+    count: int,
+    solved: Solved,
+    ws: put.Workspace,
+    steps: IntArray,
+    inputs: list[Any],
+) -> None:
+    """Boundaries of a block of rows into `solved`."""
+    if solve_kernel(steps, nodes, tolerance, warm, first, count, solved, ws, *inputs):
+        double_kernel(steps[2:], nodes, tolerance, first, count, solved, ws, *inputs[2:])
+
+
+def solve_and_value(
+    nodes: Nodes,
+    tolerance: float,
+    warm: bool,
+    solved: Solved,
+    ws: put.Workspace,
+    out: FloatArray,
+    steps: IntArray,
+    inputs: list[Any],
+) -> None:
+    """Fills the columns of out, a block at a time unless `solved` has room for all rows."""
+    rows = out.shape[1]
+    size = max(solved.found.shape[0], 1)
+    for first in range(0, rows, size):
+        count = min(size, rows - first)
+        solve(nodes, tolerance, warm, first, count, solved, ws, steps, inputs)
+        value_kernel(steps, nodes, first, count, solved, ws, out, *inputs)

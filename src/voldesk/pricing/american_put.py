@@ -22,8 +22,9 @@ NONE: Final = 0
 SINGLE: Final = 1
 DOUBLE: Final = 2
 MET: Final = 3  # two boundaries that meet before the option's time to expiry
+AWAITED: Final = 4  # two boundaries, not solved yet
 
-_STEADY: Final = 1e-8  # total volatility below which the path is taken as certain
+STEADY: Final = 1e-8  # total volatility below which the path is taken as certain
 _GROWTH: Final = 3.0
 _MOST_STAGES: Final = 40
 
@@ -115,108 +116,135 @@ def _both(
     nodes: Nodes, tolerance: float, horizon: float, rate: float, dividend_yield: float, sigma: float, ws: Workspace
 ) -> tuple[bool, float, float]:
     """Solves the two equations on a horizon from the guesses in place; whether both converged, and their floors."""
-    start = math.log(rate / dividend_yield)
-    floor_upper = boundary.boundary_floor(nodes, horizon, sigma, ws.node[0])
-    steps = boundary.newton(
-        nodes, 1.0, horizon, rate, dividend_yield, sigma, 0.0, floor_upper, tolerance,
-        ws.node[0], ws.work[0], ws.matrices, ws.order,
-    )  # fmt: skip
-    floor_lower = boundary.boundary_floor(nodes, horizon, sigma, ws.node[1])
-    more = boundary.newton(
-        nodes, -1.0, horizon, rate, dividend_yield, sigma, start, floor_lower, tolerance,
-        ws.node[1], ws.work[1], ws.matrices, ws.order,
-    )  # fmt: skip
-    return steps > 0 and more > 0, floor_upper, floor_lower
+    floor_upper = floor = math.nan
+    for which in range(2):
+        side, start = (1.0, 0.0) if which == 0 else (-1.0, math.log(rate / dividend_yield))
+        floor_upper = floor
+        floor = boundary.boundary_floor(nodes, horizon, sigma, ws.node[which])
+        steps = boundary.newton(
+            nodes, side, horizon, rate, dividend_yield, sigma, start, floor, tolerance,
+            ws.node[which], ws.work[which], ws.matrices, ws.order,
+        )  # fmt: skip
+        if steps < 0:
+            return False, floor, floor
+    return True, floor_upper, floor
 
 
 @compiled
-def _double(
-    nodes: Nodes, tolerance: float, tau: float, rate: float, dividend_yield: float, sigma: float, ws: Workspace
-) -> Boundaries:
-    """Both boundaries of q < r < 0: on growing horizons, until expiry or until they have met, then on the meeting time."""
-    start = math.log(rate / dividend_yield)
-    upper, lower = ws.node[0, boundary.H], ws.node[1, boundary.H]
-    span = start / sigma
-    horizon = min(tau, span * span / 30.0)
+def _fresh(nodes: Nodes, horizon: float, rate: float, dividend_yield: float, sigma: float, ws: Workspace) -> None:
+    """First guesses of both boundaries."""
     boundary.first_guess(nodes, horizon, rate, dividend_yield, sigma, ws.node[0])
     for i in range(nodes.z.size):
-        lower[i] = boundary.LEAST_SQUARE * sigma * sigma * horizon * nodes.z[i] * nodes.z[i]
-    kept = upper.copy(), lower.copy()
-    solved = 0.0
+        variance = sigma * sigma * horizon * nodes.z[i] * nodes.z[i]
+        ws.node[1, boundary.H, i] = boundary.LEAST_SQUARE * variance
+
+
+@compiled
+def _crossing(nodes: Nodes, start: float, ws: Workspace, floor_upper: float, floor_lower: float) -> float:
+    """z where two boundaries meet that have crossed at z = 1."""
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        if _opening(nodes, start, ws, floor_upper, floor_lower, middle) > 0.0:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)
+
+
+@compiled
+def double_boundaries(
+    nodes: Nodes, tolerance: float, tau: float, rate: float, dividend_yield: float, sigma: float, ws: Workspace
+) -> Boundaries:
+    """Both boundaries of q < r < 0: on growing horizons, until expiry or until they meet.
+
+    `reached` is the longest horizon solved on which they have not met. Beyond the meeting the equations may have other
+    solutions: one that puts the meeting before `reached` is such, and a shorter step is tried.
+    """
+    start = math.log(rate / dividend_yield)
+    upper, lower = ws.node[0, boundary.H], ws.node[1, boundary.H]
+    close = max(1e-6, 1e-2 * tolerance)  # what is lost by not looking beyond is the square of it
+    horizon = min(tau, start * start / (30.0 * sigma * sigma))
+    _fresh(nodes, horizon, rate, dividend_yield, sigma, ws)
+    kept_upper, kept_lower = upper.copy(), lower.copy()
+    reached, opening_reached = 0.0, -start
     growth = _GROWTH
     for _ in range(_MOST_STAGES):
         fine, floor_upper, floor_lower = _both(nodes, tolerance, horizon, rate, dividend_yield, sigma, ws)
-        if not fine:
-            if solved == 0.0:
-                horizon *= 0.3
-                boundary.first_guess(nodes, horizon, rate, dividend_yield, sigma, ws.node[0])
-                for i in range(nodes.z.size):
-                    lower[i] = boundary.LEAST_SQUARE * sigma * sigma * horizon * nodes.z[i] * nodes.z[i]
-                continue
-            growth = 1.0 + 0.4 * (growth - 1.0)
-            upper[:] = kept[0]
-            lower[:] = kept[1]
-            grown = min(tau, solved * growth)
-            _stretch(nodes, math.sqrt(grown / solved), upper)
-            _stretch(nodes, math.sqrt(grown / solved), lower)
-            horizon = grown
-            continue
-        opening = _opening(nodes, start, ws, floor_upper, floor_lower, 1.0)
+        opening = _opening(nodes, start, ws, floor_upper, floor_lower, 1.0) if fine else -math.inf
         if opening >= 0.0 and horizon >= tau:
             return Boundaries(DOUBLE, tau, 0.0, floor_upper, start, floor_lower)
-        if abs(opening) < max(1e-7, 1e-3 * tolerance):
+        if abs(opening) < close:
             return Boundaries(MET, horizon, 0.0, floor_upper, start, floor_lower)
-        kept[0][:] = upper
-        kept[1][:] = lower
-        solved = horizon
+        ratio = 0.0
         if opening > 0.0:
-            slope = (opening - _opening(nodes, start, ws, floor_upper, floor_lower, 0.98)) / 0.02
-            reach = 1.0 - opening / slope  # in sqrt(time); the opening narrows
-            ratio = min(reach if reach < 1.2 else math.sqrt(growth), math.sqrt(tau / horizon))
-        else:
-            low, high = 0.0, 1.0
-            for _ in range(50):
-                middle = 0.5 * (low + high)
-                if _opening(nodes, start, ws, floor_upper, floor_lower, middle) > 0.0:
-                    low = middle
-                else:
-                    high = middle
-            ratio = 0.5 * (low + high)
-        _stretch(nodes, ratio, upper)
-        _stretch(nodes, ratio, lower)
-        horizon *= ratio * ratio
-        horizon = horizon if horizon < (1.0 - 1e-12) * tau else tau
+            before = math.sqrt(reached / horizon)
+            slope = (opening_reached - opening) / (1.0 - before)
+            ratio = min(math.sqrt(growth), 1.0 + opening / slope) if slope > 0.0 else math.sqrt(growth)
+            kept_upper[:] = upper
+            kept_lower[:] = lower
+            reached, opening_reached = horizon, opening
+        elif fine:
+            ratio = _crossing(nodes, start, ws, floor_upper, floor_lower)
+            if ratio * ratio * horizon <= (1.0 + 1e-9) * reached or reached == 0.0:
+                ratio = 0.0
+        if ratio == 0.0:
+            if reached == 0.0:
+                horizon *= 0.2
+                _fresh(nodes, horizon, rate, dividend_yield, sigma, ws)
+                continue
+            growth = 1.0 + 0.4 * (growth - 1.0)
+            upper[:] = kept_upper
+            lower[:] = kept_lower
+            horizon = reached
+            ratio = math.sqrt(growth)
+        longer = horizon * ratio * ratio
+        longer = longer if longer < (1.0 - 1e-12) * tau else tau
+        _stretch(nodes, math.sqrt(longer / horizon), upper)
+        _stretch(nodes, math.sqrt(longer / horizon), lower)
+        horizon = longer
     return Boundaries(NONE, math.nan, math.nan, math.nan, math.nan, math.nan)
 
 
 @compiled
-def boundaries(
-    nodes: Nodes, tolerance: float, tau: float, rate: float, dividend_yield: float, sigma: float, ws: Workspace
+def single_boundary(
+    nodes: Nodes,
+    tolerance: float,
+    tau: float,
+    rate: float,
+    dividend_yield: float,
+    sigma: float,
+    guessed: bool,
+    ws: Workspace,
 ) -> Boundaries:
-    """Solves the boundary or boundaries of a put that may be worth exercising early (not r <= 0, r <= q)."""
-    if rate < 0.0:
-        return _double(nodes, tolerance, tau, rate, dividend_yield, sigma, ws)
+    """Solves the boundary of a put with rate > 0, or with rate 0 and a negative yield.
+
+    guessed: node[H] holds a guess already.
+    """
     start = boundary.start_level(rate, dividend_yield, sigma * math.sqrt(tau))
     horizon = tau
-    boundary.first_guess(nodes, tau, rate, dividend_yield, sigma, ws.node[0])
+    fresh = not guessed
     for _ in range(_MOST_STAGES):
+        if fresh:
+            start = boundary.start_level(rate, dividend_yield, sigma * math.sqrt(horizon))
+            boundary.first_guess(nodes, horizon, rate, dividend_yield, sigma, ws.node[0])
         floor = boundary.boundary_floor(nodes, horizon, sigma, ws.node[0])
         steps = boundary.newton(
             nodes, 1.0, horizon, rate, dividend_yield, sigma, start, floor, tolerance,
             ws.node[0], ws.work[0], ws.matrices, ws.order,
         )  # fmt: skip
-        if steps > 0:
-            if horizon >= tau:
-                return Boundaries(SINGLE, tau, start, floor, math.nan, math.nan)
+        fresh = steps < 0
+        if fresh:  # rare: no volatility to speak of against the drift. Grow up to the horizon from a shorter one
+            if horizon < 1e-4 * tau:
+                break
+            horizon = tau if guessed else 0.1 * horizon
+            guessed = False
+        elif horizon >= tau:
+            return Boundaries(SINGLE, tau, start, floor, math.nan, math.nan)
+        else:
             longer = min(tau, _GROWTH * horizon)
             _stretch(nodes, math.sqrt(longer / horizon), ws.node[0, boundary.H])
             horizon = longer
-        else:  # rare: no volatility to speak of against the drift. Grow up to the horizon from a shorter one
-            if horizon < 1e-4 * tau:
-                break
-            horizon = 0.1 * min(horizon, tau)
-            start = boundary.start_level(rate, dividend_yield, sigma * math.sqrt(horizon))
-            boundary.first_guess(nodes, horizon, rate, dividend_yield, sigma, ws.node[0])
     return Boundaries(NONE, math.nan, math.nan, math.nan, math.nan, math.nan)
 
 
@@ -265,43 +293,9 @@ def certain(spot: float, tau: float, rate: float, dividend_yield: float, parts: 
 
 
 @compiled
-def _add_premium(
-    nodes: Nodes,
-    found: Boundaries,
-    lower: bool,
-    tail: float,
-    sign: float,
-    log_spot: float,
-    tau: float,
-    rate: float,
-    dividend_yield: float,
-    sigma: float,
-    with_greeks: bool,
-    ws: Workspace,
-) -> None:
-    """One boundary's premium and, with Greeks, what its own move adds to them."""
-    which = 1 if lower else 0
-    side = -1.0 if lower else 1.0
-    start = found.start_lower if lower else found.start_upper
-    floor = found.floor_lower if lower else found.floor_upper
-    gradient = ws.gradient[which]
-    ws.parts[value.LEVEL] = 0.0
-    value.premium(
-        nodes, tail, side, sign, log_spot, found.horizon, tau - found.horizon, rate, dividend_yield, sigma, start, floor,
-        with_greeks, ws.node[which], ws.parts, gradient, ws.grid,
-    )  # fmt: skip
-    if with_greeks:
-        value.shifted_start(rate, dividend_yield, start, ws.parts)
-        value.carried(
-            nodes, side, found.horizon, rate, dividend_yield, sigma, start, floor,
-            ws.node[which], ws.work[which], ws.matrices, ws.order, ws.parts, gradient,
-        )  # fmt: skip
-
-
-@compiled
 def put_parts(
     nodes: Nodes,
-    tolerance: float,
+    found: Boundaries,
     with_greeks: bool,
     spot: float,
     tau: float,
@@ -312,12 +306,11 @@ def put_parts(
 ) -> bool:
     """Value and derivatives of a put on strike 1 into ws.parts, NaN where no boundary could be found.
 
-    True where exercise is due now.
+    `found` and node[H] come from `single_boundary` or `double_boundaries`. True where exercise is due now.
     """
     parts = ws.parts
-    if sigma * math.sqrt(tau) < _STEADY:
+    if sigma * math.sqrt(tau) < STEADY:
         return certain(spot, tau, rate, dividend_yield, parts)
-    found = boundaries(nodes, tolerance, tau, rate, dividend_yield, sigma, ws)
     if found.kind == NONE:
         parts[:] = math.nan
         return False
@@ -335,11 +328,24 @@ def put_parts(
             return True
     value.held_to_expiry(log_spot, tau, rate, dividend_yield, sigma, floored, parts)
     held = parts[value.VALUE]
-    if not floored:
-        _add_premium(nodes, found, True, -1.0, 1.0, log_spot, tau, rate, dividend_yield, sigma, with_greeks, ws)
-    else:
-        _add_premium(nodes, found, False, 1.0, 1.0, log_spot, tau, rate, dividend_yield, sigma, with_greeks, ws)
-        if found.kind == MET:
-            _add_premium(nodes, found, True, 1.0, -1.0, log_spot, tau, rate, dividend_yield, sigma, with_greeks, ws)
+    # Which boundary, N(-d) or N(d), sign: below the lower boundary its own premium alone counts.
+    which, tail = (0, 1.0) if floored else (1, -1.0)
+    sign = 1.0
+    for _ in range(2 if found.kind == MET else 1):
+        side = -1.0 if which == 1 else 1.0
+        start = found.start_lower if which == 1 else found.start_upper
+        floor = found.floor_lower if which == 1 else found.floor_upper
+        parts[value.LEVEL] = 0.0
+        value.premium(
+            nodes, tail, side, sign, log_spot, found.horizon, tau - found.horizon, rate, dividend_yield, sigma, start,
+            floor, with_greeks, ws.node[which], parts, ws.gradient[which], ws.grid,
+        )  # fmt: skip
+        if with_greeks:
+            value.shifted_start(rate, dividend_yield, start, parts)
+            value.carried(
+                nodes, side, found.horizon, rate, dividend_yield, sigma, start, floor,
+                ws.node[which], ws.work[which], ws.matrices, ws.order, parts, ws.gradient[which],
+            )  # fmt: skip
+        which, sign = 1, -1.0
     parts[value.VALUE] = max(parts[value.VALUE], held, 1.0 - spot)
     return False

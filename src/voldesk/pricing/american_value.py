@@ -222,6 +222,7 @@ def carried(
     Calls the equations once more, at the solution, for their Jacobian.
     """
     n = nodes.z.size
+    boundary.prepare(nodes, side, tau, rate, dividend_yield, sigma, node, work)
     boundary.equation(nodes, side, tau, rate, dividend_yield, sigma, start, floor, node, work, matrices[0])
     boundary.factorise(matrices[0], matrices[1], order)
     boundary.solve(matrices[0], matrices[1], order, gradient[:n])  # its last entry is scratch

@@ -46,6 +46,7 @@ def warm() -> list[tuple[str, Callable[[], object]]]:
         ("coin greeks", lambda: black.coin_greeks(one, one, 0.5, 0.3, call)),
         ("american price and greeks", lambda: american.greeks(one, one, 0.5, 0.05, 0.02, 0.3, call)),
         ("american implied volatility", lambda: american.implied_vol([8.0], one, one, 0.5, 0.05, 0.02, call)),
+        ("american price, two boundaries", lambda: american.price(one, one, 0.5, -0.01, -0.03, 0.3, [False])),
         ("exercise boundary", lambda: american.exercise_boundary(one, 0.5, 0.05, 0.02, 0.3, call, [0.5])),
         ("lattice", lambda: lattice.price(one, one, 0.5, 0.05, 0.02, 0.3, call)),
         ("lattice greeks", lambda: lattice.greeks(one, one, 0.5, 0.05, 0.02, 0.3, call)),
