@@ -112,7 +112,7 @@ def delta_moneyness(surface: VolSurface, tau: ArrayLike, delta: ArrayLike, is_ca
         d1, slope = _d1(surface, k, years)
         low, high = np.where(d1 > target, k, low), np.where(d1 > target, high, k)
         step = k - (d1 - target) / slope
-        step = np.where((step > low) & (step < high), step, 0.5 * (low + high))
+        step = np.where((step >= low) & (step <= high), step, 0.5 * (low + high))
         settled = not np.any(np.abs(step - k) > 1e-14 * (np.abs(k) + 0.01))
         k = step
         if settled:
