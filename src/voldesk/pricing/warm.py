@@ -13,6 +13,7 @@ from voldesk.pricing import (
     fft_method,
     finite_difference,
     heston,
+    heston_pde,
     lattice,
     merton,
     monte_carlo,
@@ -51,6 +52,10 @@ def warm() -> list[tuple[str, Callable[[], object]]]:
         ("lattice", lambda: lattice.price(one, one, 0.5, 0.05, 0.02, 0.3, call)),
         ("lattice greeks", lambda: lattice.greeks(one, one, 0.5, 0.05, 0.02, 0.3, call)),
         ("finite differences", lambda: finite_difference.price(one, one, 0.5, 0.05, 0.3, call, nodes=51)),
+        (
+            "heston on a grid",
+            lambda: heston_pde.price(h, one, one, 0.5, 0.02, call, spots=41, variances=21, steps=8),
+        ),
         ("revaluation of a book", lambda: revalue(OptionBook(one, one, 0.5, 0.3, call), Scenarios([0.1]))),
         ("monte carlo, brownian and jumps", lambda: paths(Gbm(0.3))),
         (
