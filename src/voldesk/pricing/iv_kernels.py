@@ -14,7 +14,8 @@ any k, since the bound is taken out and not sqrt(forward strike).
 `one` starts as a block does (`iv_start`) where that is fitted, else from the normal quantile of the target, as if the
 second Mills ratio were small beside the first. The starts are within 0.6 and 5 % of the root (worst just where the
 fit ends), and f is so nearly a parabola in h - t that steps of order four need no bounds to keep them in: two settle a
-price, three at most, of 900,000 with k from 1e-16 to 1,380 and prices from 1e-600 of their bound to the last float below it.
+price, three at most, of 800,000 with k from 1e-16 to 1,380 and prices from 1e-600 of their bound to the last float
+below it.
 """
 
 from __future__ import annotations
