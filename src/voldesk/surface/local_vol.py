@@ -67,7 +67,7 @@ def dupire(k: ArrayLike, w: ArrayLike, by_k: ArrayLike, by_kk: ArrayLike, by_tau
     size = columns[0].shape
     vol, status = np.empty(size), np.empty(size, np.int8)
     shape = np.stack([np.ravel(c) for c in columns[1:]])
-    _dupire(np.ravel(columns[0]), shape, vol.reshape(-1), status.reshape(-1))
+    _dupire(columns[0].flatten(), shape, vol.reshape(-1), status.reshape(-1))
     return LocalVol(vol, status)
 
 

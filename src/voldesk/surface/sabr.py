@@ -84,7 +84,7 @@ def gradient(forward: ArrayLike, strike: ArrayLike, tau: ArrayLike, params: Sabr
     """
     columns = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (forward, strike, tau)))
     out = np.empty((4, columns[0].size))
-    flat = [np.ravel(c) for c in columns]
+    flat = [c.flatten() for c in columns]
     _gradient_kernel(flat[0], flat[1], flat[2], params.alpha, params.row(1.0), out)
     return SabrGradient(*(row.reshape(columns[0].shape) for row in out))
 
