@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from voldesk.core.compile_notice import listen
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -38,6 +40,7 @@ def prepare() -> None:
     import numba
 
     numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]
+    listen()
 
 
 prepare()

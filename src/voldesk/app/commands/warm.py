@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import voldesk
+from voldesk.core.compile_notice import hush
 from voldesk.core.units import NS_PER_MINUTE
 
 _MOST_WORKERS: Final = 8  # each holds a compiler of some 300 MB
@@ -27,6 +28,7 @@ def _rooms_with_kernels() -> list[str]:
 
 def _compile(module: str, index: int) -> float:
     """One kernel of one room, in a worker; seconds it took. What it compiles lands in the cache that all share."""
+    hush()
     start = time.perf_counter()
     importlib.import_module(module).warm()[index][1]()
     return time.perf_counter() - start
@@ -54,6 +56,7 @@ def run_warm(as_json: bool) -> None:
     """Run every kernel once, several at a time; a second run takes seconds because the machine code is on disk."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+    hush()
     work = [
         (module, index, f"{module.split('.')[1]}: {name}")
         for module in _rooms_with_kernels()
