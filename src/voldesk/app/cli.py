@@ -218,14 +218,17 @@ def surface_fit(
 
 
 @app.command()
-def warm(json: Json = False) -> None:
+def warm(
+    desk: Annotated[bool, typer.Option("--desk", help="Only what a running desk needs; half the wait.")] = False,
+    json: Json = False,
+) -> None:
     """Compile every kernel now, so that no later command has to wait.
 
     Example: voldesk warm
     """
     from voldesk.app.commands.warm import run_warm
 
-    run_warm(json)
+    run_warm(desk, json)
 
 
 @app.command()

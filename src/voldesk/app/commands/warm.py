@@ -18,6 +18,9 @@ from voldesk.core.compile_notice import hush
 from voldesk.core.units import NS_PER_MINUTE
 
 _MOST_WORKERS: Final = 8  # each holds a compiler of some 300 MB
+DESK_ROOMS: Final = ("market", "portfolio", "strategies")
+DESK_MATHS: Final = frozenset({"black price", "coin greeks", "implied volatility", "surface fit"})
+"""What a running desk needs; the rest of pricing and surface is for analysts."""
 
 
 def _rooms_with_kernels() -> list[str]:
@@ -52,16 +55,23 @@ def rehearse() -> object:
         return finish(desk.wired, desk.folder, 1.0, report=True).summary["trades"]
 
 
-def run_warm(as_json: bool) -> None:
+def kernels(desk_only: bool) -> list[tuple[str, int, str]]:
+    """Module, index and name of every kernel, or of those that a running desk meets."""
+    found = []
+    for module in _rooms_with_kernels():
+        room = module.split(".")[1]
+        for index, (name, _) in enumerate(importlib.import_module(module).warm()):
+            if not desk_only or room in DESK_ROOMS or name in DESK_MATHS:
+                found.append((module, index, f"{room}: {name}"))
+    return found
+
+
+def run_warm(desk_only: bool, as_json: bool) -> None:
     """Run every kernel once, several at a time; a second run takes seconds because the machine code is on disk."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     hush()
-    work = [
-        (module, index, f"{module.split('.')[1]}: {name}")
-        for module in _rooms_with_kernels()
-        for index, (name, _) in enumerate(importlib.import_module(module).warm())
-    ]
+    work = kernels(desk_only)
     took: dict[str, float] = {}
     start = time.perf_counter()
     columns = (TextColumn("{task.description:<44}"), BarColumn(24), TextColumn("{task.completed}/{task.total}"))
