@@ -63,7 +63,8 @@ def kernels(desk_only: bool) -> list[tuple[str, int, str]]:
         for index, (name, _) in enumerate(importlib.import_module(module).warm()):
             if not desk_only or room in DESK_ROOMS or name in DESK_MATHS:
                 found.append((module, index, f"{room}: {name}"))
-    return found
+    # The longest first, so that no worker is left with one at the end: surface, then pricing.
+    return sorted(found, key=lambda kernel: kernel[0], reverse=True)
 
 
 def run_warm(desk_only: bool, as_json: bool) -> None:
