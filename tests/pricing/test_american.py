@@ -219,6 +219,43 @@ def test_implied_volatility_returns_to_where_it_came_from(
     assert float(found) == pytest.approx(sigma, abs=1e-6 + 5e-4 / float(g.vega))
 
 
+def test_implied_volatility_is_found_for_deep_options_and_near_equal_rates() -> None:
+    # Deep in the money, where the European start is missing or the first vega is zero; rates that nearly agree.
+    spot = np.array([13.5, 739.0, 235.0, 41.0, 64.5, 102.0, 74.4])
+    tau = np.array([5.06, 5.34, 4.37, 6.54, 0.39, 0.45, 1.66])
+    rate = np.array([0.145, -0.083, -0.026, 0.131, -0.0774221660, -0.0864800288, -0.0832609585])
+    dividend = np.array([0.062, 0.041, 0.092, 0.115, -0.0773437327, 0.0, -0.0832291338])
+    sigma = np.array([1.57, 1.41, 1.47, 0.59, 0.25, 0.12, 0.1])
+    is_call = np.array([False, True, True, False, True, True, True])
+    price = american.price(spot, 100.0, tau, rate, dividend, sigma, is_call)
+    found, status = american.implied_vol(price, spot, 100.0, tau, rate, dividend, is_call)
+    assert (status == AmericanIvStatus.OK).all()
+    assert np.abs(found - sigma).max() < 1e-5
+
+
+def test_every_ordinary_option_has_a_value_whatever_the_signs_of_the_rates() -> None:
+    # Near-equal rates, rates next to zero and little volatility against the drift are where solvers lose their way.
+    random = np.random.Generator(np.random.PCG64(5))
+    n = 4000
+    rate = random.uniform(-0.1, 0.15, n)
+    dividend = random.uniform(-0.1, 0.15, n)
+    close = random.random(n) < 0.3
+    dividend[close] = rate[close] * (
+        1.0 + 10.0 ** random.uniform(-5.0, 0.0, n)[close] * random.choice([-1, 1], n)[close]
+    )
+    small = random.random(n) < 0.1
+    rate[small] = 10.0 ** random.uniform(-12.0, -2.0, n)[small]
+    sigma, tau = 10.0 ** random.uniform(-1.3, 0.2, n), 10.0 ** random.uniform(-2.5, 0.8, n)
+    spot = 100.0 * np.exp(np.clip(1.5 * sigma * np.sqrt(tau) * random.standard_normal(n), -2.0, 2.0))
+    is_call = random.random(n) < 0.5
+    standard = american.price(spot, 100.0, tau, rate, dividend, sigma, is_call)
+    high = american.price(spot, 100.0, tau, rate, dividend, sigma, is_call, accuracy=Accuracy.HIGH)
+    error = np.abs(standard - high) / np.maximum(spot, 100.0)
+    assert not np.isnan(error).any()
+    assert np.quantile(error, 0.99) < 2e-6
+    assert error.max() < 3e-5
+
+
 def test_implied_volatility_says_why_there_is_none() -> None:
     price = [20.0, 19.9, 101.0, math.nan, 25.0]
     sigma, status = american.implied_vol(price, 80.0, 100.0, 0.5, 0.05, 0.0, False)

@@ -55,6 +55,7 @@ class AmericanIvStatus(IntEnum):
     ABOVE_MAX = kernels.ABOVE_MAX
     BAD_INPUT = kernels.BAD_INPUT
     AT_INTRINSIC = kernels.AT_INTRINSIC  # exactly the value of exercise now: every low volatility gives it
+    NOT_FOUND = kernels.NOT_FOUND  # the search met volatilities at which no boundary could be solved
 
 
 class AmericanGreeks(NamedTuple):
@@ -204,21 +205,22 @@ def implied_vol(
     status = np.array(np.broadcast_to(held_status, shape))
     ws = workspace(nodes_of(accuracy))
     kernels.bracket_kernel(steps, sigma.reshape(-1), status.reshape(-1), ws, *inputs)
-    rows = np.flatnonzero(status.reshape(-1) == kernels.SEARCHING)
+    rows = np.flatnonzero(status.reshape(-1) == kernels.NOT_FOUND)
     for first in range(0, rows.size, kernels.BLOCK):
         block = rows[first : first + kernels.BLOCK]
         values = [column[block * step] for column, step in zip(inputs, steps, strict=True)]
-        sigma.reshape(-1)[block] = _search(values, sigma.reshape(-1)[block], accuracy, ws)
-        status.reshape(-1)[block] = kernels.OK
+        found = _search(values, sigma.reshape(-1)[block], accuracy, ws)
+        sigma.reshape(-1)[block] = found
+        status.reshape(-1)[block] = np.where(np.isnan(found), kernels.NOT_FOUND, kernels.OK)
     return sigma, status
 
 
 def _search(values: list[Any], start: FloatArray, accuracy: Accuracy, ws: Workspace) -> FloatArray:
     """Volatilities of a block of prices (first of `values`), all rows a step at a time; boundaries start from the last."""
     nodes = nodes_of(accuracy)
-    result = start.copy()
+    result = np.full_like(start, np.nan)
     sigma = start.copy()
-    low, high = np.zeros_like(sigma), np.full_like(sigma, np.inf)
+    low, high, skipped = np.zeros_like(sigma), np.full_like(sigma, np.inf), np.zeros_like(sigma)
     rows = np.arange(sigma.size)
     target, *rest = values
     steps = np.ones(7, np.int64)
@@ -228,14 +230,14 @@ def _search(values: list[Any], start: FloatArray, accuracy: Accuracy, ws: Worksp
         inputs = [*rest[:5], sigma, rest[5]]
         kernels.solve_and_value(nodes, _VOL_TOLERANCE * nodes.tolerance, turn > 0, solved, ws, out, steps, inputs)
         done = np.zeros(rows.size, np.bool_)
-        kernels.search_kernel(target, out, low, high, sigma, done)
-        result[rows] = sigma
-        if done.all():
-            break
+        kernels.search_kernel(target, out, low, high, skipped, sigma, done)
         if done.any():
+            result[rows[done]] = sigma[done]
             more = ~done
-            rows, sigma, low, high, target = rows[more], sigma[more], low[more], high[more], target[more]
-            rest = [column[more] for column in rest]
+            if not more.any():
+                break
+            rows, sigma, target, rest = rows[more], sigma[more], target[more], [column[more] for column in rest]
+            low, high, skipped = low[more], high[more], skipped[more]
             solved = kernels.Solved(solved.found[more], solved.squares[more])
     return result
 

@@ -93,17 +93,16 @@ def start_level(rate: float, dividend_yield: float, spread: float) -> float:
 
 @inlined
 def _short_square(variance: float, tau: float, rate: float, dividend_yield: float, sigma: float) -> float:
-    """H of a short option: Evans, Kuske & Keller (2002), "American options on assets with dividends near expiry"."""
+    """H of a short option measured from the strike: Evans, Kuske & Keller (2002), "American options on assets with
+    dividends near expiry"; `variance` is sigma^2 tau."""
     gap = rate - dividend_yield
     against = rate if rate > 0.0 else -rate
     against = against if against > 1e-9 else 1e-9
     root = 1.0 / (7.0898154036220635 * against * tau)  # 4 sqrt(pi)
     gap_square = gap * gap if gap * gap > 1e-18 else 1e-18
     drifted = sigma * sigma / (8.0 * math.pi * tau * gap_square)
-    ratio = drifted if drifted < root * root else root * root
-    factor = log_poly(ratio)
-    factor = factor if factor > 0.5 else 0.5
-    return variance * (factor if rate >= dividend_yield else LEAST_SQUARE)
+    factor = log_poly(drifted if drifted < root * root else root * root)
+    return variance * (factor if factor > 0.5 else 0.5)
 
 
 @fused
@@ -117,11 +116,15 @@ def first_guess(nodes: Nodes, tau: float, rate: float, dividend_yield: float, si
     variance = sigma * sigma
     drift = rate - dividend_yield
     half = drift / variance - 0.5
+    least = math.sqrt(LEAST_SQUARE) if rate < dividend_yield else 0.5
     n = nodes.z.size
     for i in range(n):
         years = tau * nodes.z[i] * nodes.z[i]
         spread = sigma * math.sqrt(years)
-        short = _short_square(variance * years, years, rate, dividend_yield, sigma)
+        # From its own start, the boundary has come less far; it may still feel the start alone.
+        depth = math.sqrt(_short_square(variance * years, years, rate, dividend_yield, sigma)) + start
+        depth = depth if depth > least * spread else least * spread
+        short = depth * depth
         cash = exp_poly(-rate * years)
         share = 2.0 * rate / (variance * (1.0 - cash)) if cash != 1.0 else 2.0 / (variance * years)
         power = -half - math.sqrt(half * half + share)
@@ -135,8 +138,6 @@ def first_guess(nodes: Nodes, tau: float, rate: float, dividend_yield: float, si
         node[CASH, i] = cash
         node[CALL, i] = exp_poly(-dividend_yield * years)
         node[STEP, i] = 1.0 / power
-    if rate == 0.0:
-        return
     for _ in range(3):
         for i in range(n):
             level = node[LEVEL, i]
@@ -158,8 +159,10 @@ def first_guess(nodes: Nodes, tau: float, rate: float, dividend_yield: float, si
             node[LEVEL, i] = level if level < ceiling else ceiling
     for i in range(n):
         square = (start - node[LEVEL, i]) * (start - node[LEVEL, i])
-        trusted = node[H, i] > node[SPREAD, i] * node[SPREAD, i]  # else the expansion has run out
-        node[H, i] = square if square > 0.0 and not (trusted and node[H, i] > square) else node[H, i]
+        trusted = (node[H, i] > node[SPREAD, i] * node[SPREAD, i]) & (node[H, i] > start * start)
+        rounded = (node[CASH, i] > 1.0 - 1e-7) & (node[CASH, i] < 1.0 + 1e-7)  # that equation has lost its digits
+        usable = square > 0.0 and not rounded and not (trusted and node[H, i] > square)
+        node[H, i] = square if usable else node[H, i]
 
 
 @fused

@@ -30,7 +30,7 @@ BELOW_INTRINSIC: Final = 1
 ABOVE_MAX: Final = 2
 BAD_INPUT: Final = 3
 AT_INTRINSIC: Final = 4
-SEARCHING: Final = 5
+NOT_FOUND: Final = 5  # while searching: not yet
 
 _VOL_STEP: Final = 1e-5  # Newton's error is about the square of its last step
 _NO_RATE: Final = 1e-10  # smaller rates and yields are taken as zero: they move a value by less than that times tau
@@ -148,9 +148,9 @@ def solve_kernel(
             squares[:] = solved.squares[row - 1]
             continue
         same_start = found[2] == boundary.start_level(r, q, vol * math.sqrt(years))
-        guessed = warm and found[0] == put.SINGLE and same_start
+        scale = vol / found[6] if found[6] > 0.0 else math.nan
+        guessed = warm and found[0] == put.SINGLE and same_start and 0.8 < scale < 1.25
         if guessed:
-            scale = vol / found[6]
             for j in range(nodes.z.size):
                 ws.node[0, boundary.H, j] = squares[0, j] * scale * scale
         now = put.single_boundary(nodes, tolerance, years, r, q, vol, guessed, ws)
@@ -261,7 +261,7 @@ def bracket_kernel(
     dividend_yield: FloatArray,
     is_call: BoolArray,
 ) -> None:
-    """Final answers where there are any without a search, else SEARCHING and a first sigma.
+    """Final answers where there are any without a search, else NOT_FOUND and a first sigma.
 
     sigma and status come with the European answer: final where waiting costs nothing, else a start.
     """
@@ -282,7 +282,7 @@ def bracket_kernel(
             r, q = q, r
         least = put.certain(s / k, years, r, q, ws.parts)
         least_value = k - s if least else k * ws.parts[value.VALUE]
-        status[i] = SEARCHING
+        status[i] = NOT_FOUND
         if worth <= least_value:
             sigma[i], status[i] = math.nan, BELOW_INTRINSIC
             if worth == least_value and least:
@@ -298,23 +298,35 @@ def bracket_kernel(
 
 @compiled
 def search_kernel(
-    target: FloatArray, out: FloatArray, low: FloatArray, high: FloatArray, sigma: FloatArray, done: BoolArray
+    target: FloatArray,
+    out: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    skipped: FloatArray,
+    sigma: FloatArray,
+    done: BoolArray,
 ) -> None:
-    """One step of Newton inside the bracket [low, high] for each row; out: price and Greeks at sigma."""
+    """One step of Newton inside the bracket [low, high] for each row; out: price and Greeks at sigma.
+
+    sigma comes back NaN, done, where no valuation near it succeeds.
+    """
     for i in range(sigma.size):
         now = sigma[i]
         miss = out[0, i] - target[i]
-        if math.isnan(miss):
-            sigma[i] = 0.9997 * now  # no boundary found at exactly this volatility
+        if math.isnan(miss):  # no boundary found at exactly this volatility: away from it, further each time
+            skipped[i] += 1.0
+            sigma[i] = now * (1.0 - 3e-4 * 2.0 ** skipped[i]) if skipped[i] < 11.0 else math.nan
+            done[i] = not skipped[i] < 11.0
             continue
         if miss > 0.0:
             high[i] = now
         else:
             low[i] = now
         moved = now - miss / out[3, i] if out[3, i] > 0.0 else math.inf
-        if not low[i] <= moved <= high[i]:
+        if not low[i] <= moved <= min(high[i], 4.0 * now):
             moved = 0.5 * (low[i] + high[i]) if high[i] < math.inf else 2.0 * now
-        done[i] = abs(moved - now) <= _VOL_STEP * now or high[i] - low[i] <= 1e-14 * high[i]
+        squeezed = high[i] < math.inf and high[i] - low[i] <= 1e-14 * high[i]
+        done[i] = abs(moved - now) <= _VOL_STEP * now or squeezed
         sigma[i] = moved
 
 
@@ -343,7 +355,8 @@ def boundary_kernel(
         found = _taken(nodes, row, solved, ws)
         for j in range(times.size):
             lower[i, j] = upper[i, j] = math.nan
-            if found.kind == put.NONE or not 0.0 <= times[j] <= min(found.horizon * (1.0 + 1e-12), years):
+            solved_here = found.kind in (put.SINGLE, put.DOUBLE, put.MET)
+            if not solved_here or not 0.0 <= times[j] <= min(found.horizon * (1.0 + 1e-12), years):
                 continue
             z = min(math.sqrt(times[j] / found.horizon), 1.0)
             squares = ws.node[0, boundary.H]

@@ -23,7 +23,9 @@ class Accuracy(Enum):
     """How many points: boundary nodes, points of a boundary integral, points of the value integral; last, the size of
     Newton's step (relative to H) that is taken as the last one.
 
-    Boundary nodes come in eights (one vector register). The errors are those of tests/pricing/test_american.py.
+    Boundary nodes come in eights (one vector register). Error at strike 100 over r, q 2 ... 10 %, sigma 10 ... 60 %, spot
+    25 ... 175, 1 month ... 3 years (value 0.5 or more), root mean square and worst: FAST 2e-5 and 6e-4, STANDARD 5e-6 and
+    1e-4, HIGH 8e-8 and 3e-6. Total volatility beyond 3, or none to speak of against the drift, costs digits.
     """
 
     FAST = (8, 6, 16, 3e-2)

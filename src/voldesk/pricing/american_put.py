@@ -23,8 +23,10 @@ SINGLE: Final = 1
 DOUBLE: Final = 2
 MET: Final = 3  # two boundaries that meet before the option's time to expiry
 AWAITED: Final = 4  # two boundaries, not solved yet
+FLEETING: Final = 5  # two boundaries that meet so soon that no premium comes of them
 
 STEADY: Final = 1e-8  # total volatility below which the path is taken as certain
+_NO_PREMIUM: Final = 1e-8  # of the strike
 _GROWTH: Final = 3.0
 _MOST_STAGES: Final = 40
 
@@ -163,6 +165,9 @@ def double_boundaries(
     """
     start = math.log(rate / dividend_yield)
     upper, lower = ws.node[0, boundary.H], ws.node[1, boundary.H]
+    meeting = (start / (3.0 * sigma)) ** 2  # no later: a short upper boundary is 4 to 6 deviations away
+    if meeting < tau and (rate - dividend_yield) * meeting < _NO_PREMIUM:
+        return Boundaries(FLEETING, meeting, math.nan, math.nan, math.nan, math.nan)
     close = max(1e-6, 1e-2 * tolerance)  # what is lost by not looking beyond is the square of it
     horizon = min(tau, start * start / (30.0 * sigma * sigma))
     _fresh(nodes, horizon, rate, dividend_yield, sigma, ws)
@@ -316,7 +321,7 @@ def put_parts(
         return False
     floored = True
     log_spot = math.log(spot)
-    if found.kind != MET:
+    if found.kind == SINGLE or found.kind == DOUBLE:
         upper = log_level(nodes, 1.0, found.start_upper, found.floor_upper, ws.node[0, boundary.H], 1.0)
         below = log_spot <= upper
         if below and found.kind == DOUBLE:
@@ -331,7 +336,8 @@ def put_parts(
     # Which boundary, N(-d) or N(d), sign: below the lower boundary its own premium alone counts.
     which, tail = (0, 1.0) if floored else (1, -1.0)
     sign = 1.0
-    for _ in range(2 if found.kind == MET else 1):
+    boundaries = 2 if found.kind == MET else 1
+    for _ in range(0 if found.kind == FLEETING else boundaries):
         side = -1.0 if which == 1 else 1.0
         start = found.start_lower if which == 1 else found.start_upper
         floor = found.floor_lower if which == 1 else found.floor_upper
