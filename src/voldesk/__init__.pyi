@@ -29,6 +29,7 @@ from voldesk.pricing.heston import (
     calibrate as heston_calibrate,
     HestonParams,
 )
+from voldesk.pricing.heston_pde import price as heston_american, greeks as heston_american_greeks
 from voldesk.pricing.bates import (
     price as bates,
     greeks as bates_greeks,
@@ -99,14 +100,14 @@ __all__ = [
     "black", "price", "greeks", "spot_greeks", "coin_greeks", "implied_vol", "implied_vols", "IvStatus", "american",
     "american_greeks", "american_implied_vol", "exercise_boundary", "Accuracy", "AmericanIvStatus", "lattice",
     "finite_difference", "LocalVolGrid", "LogJumps", "PiecewiseRate", "DividendSchedule", "heston", "heston_greeks",
-    "heston_gradient", "heston_calibrate", "bates", "bates_greeks", "bates_gradient", "bates_calibrate",
-    "HestonParams", "BatesParams", "merton", "merton_gradient", "merton_calibrate", "MertonParams",
-    "CalibrationStatus", "cos_price", "fft_price", "monte_carlo", "monte_carlo_american", "Gbm", "Schedule",
-    "European", "Digital", "Asian", "Average", "Barrier", "BarrierKind", "Lookback", "Monitoring", "PathFunction",
-    "DiscountCurve", "ForwardCurve", "Interpolation", "OptionBook", "Scenarios", "revalue", "read_chain",
-    "ChainQuotes", "parity_forwards", "listed_forwards", "AmericanQuotes", "implied_carry", "de_americanised",
-    "fit_surface", "FitOptions", "Surface", "VolSurface", "svi", "SviRaw", "project_arbitrage_free",
-    "fit_svi_slices", "essvi", "sabr", "SabrParams", "grid", "GridSurface", "local_vol_grid", "measures",
-    "vol_index", "strip_variance", "variance_swap_vol", "cone", "iv_percentile", "iv_rank", "units", "InputError",
-    "CalibrationError", "MarketDataError",
+    "heston_gradient", "heston_calibrate", "heston_american", "heston_american_greeks", "bates", "bates_greeks",
+    "bates_gradient", "bates_calibrate", "HestonParams", "BatesParams", "merton", "merton_gradient",
+    "merton_calibrate", "MertonParams", "CalibrationStatus", "cos_price", "fft_price", "monte_carlo",
+    "monte_carlo_american", "Gbm", "Schedule", "European", "Digital", "Asian", "Average", "Barrier", "BarrierKind",
+    "Lookback", "Monitoring", "PathFunction", "DiscountCurve", "ForwardCurve", "Interpolation", "OptionBook",
+    "Scenarios", "revalue", "read_chain", "ChainQuotes", "parity_forwards", "listed_forwards", "AmericanQuotes",
+    "implied_carry", "de_americanised", "fit_surface", "FitOptions", "Surface", "VolSurface", "svi", "SviRaw",
+    "project_arbitrage_free", "fit_svi_slices", "essvi", "sabr", "SabrParams", "grid", "GridSurface",
+    "local_vol_grid", "measures", "vol_index", "strip_variance", "variance_swap_vol", "cone", "iv_percentile",
+    "iv_rank", "units", "InputError", "CalibrationError", "MarketDataError",
 ]
