@@ -29,7 +29,7 @@ from voldesk.pricing.heston import (
     calibrate as heston_calibrate,
     HestonParams,
 )
-from voldesk.pricing.heston_pde import price as heston_american, greeks as heston_american_greeks
+from voldesk.pricing.grids.heston_pde import price as heston_american, greeks as heston_american_greeks
 from voldesk.pricing.bates import (
     price as bates,
     greeks as bates_greeks,
@@ -43,15 +43,15 @@ from voldesk.pricing.merton import (
     calibrate as merton_calibrate,
     MertonParams,
 )
-from voldesk.pricing.calibration import CalibrationStatus
-from voldesk.pricing.cos_method import price as cos_price
-from voldesk.pricing.fft_method import price as fft_price
+from voldesk.pricing.transform.calibration import CalibrationStatus
+from voldesk.pricing.transform.cos_method import price as cos_price
+from voldesk.pricing.transform.fft_method import price as fft_price
 
 # Simulation
 from voldesk.pricing import monte_carlo
-from voldesk.pricing.mc_american import american as monte_carlo_american
-from voldesk.pricing.mc_models import Gbm, Schedule
-from voldesk.pricing.mc_payoffs import (
+from voldesk.pricing.simulation.american import american as monte_carlo_american
+from voldesk.pricing.simulation.models import Gbm, Schedule
+from voldesk.pricing.simulation.payoffs import (
     European,
     Digital,
     Asian,

@@ -9,9 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voldesk.core.compiled import plain
-from voldesk.pricing import american, american_boundary, american_put, american_value, black
+from voldesk.pricing import american, black
 from voldesk.pricing.american import Accuracy, AmericanIvStatus
-from voldesk.pricing.american_nodes import make_nodes, nodes_of
+from voldesk.pricing.early_exercise import boundary as american_boundary
+from voldesk.pricing.early_exercise import put as american_put
+from voldesk.pricing.early_exercise import value as american_value
+from voldesk.pricing.early_exercise.nodes import make_nodes, nodes_of
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "american_random.csv"
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from voldesk.core.compiled import plain
 from voldesk.core.errors import InputError
-from voldesk.pricing import black, black_blocks, black_kernels
+from voldesk.pricing import black
 from voldesk.pricing.broadcast import columns
+from voldesk.pricing.european import black_blocks, black_kernels
 
 EPS = 2.0**-53
 

@@ -17,9 +17,11 @@ from scipy.stats import ncx2
 
 from voldesk.core.compiled import plain
 from voldesk.core.errors import InputError
-from voldesk.pricing import fd_grid, fd_kernels, finite_difference, lattice
+from voldesk.pricing import finite_difference, lattice
 from voldesk.pricing.dividends import DividendSchedule
 from voldesk.pricing.finite_difference import LocalVolGrid, PiecewiseRate, Scheme, exercise_boundary, greeks, price
+from voldesk.pricing.grids import grid as fd_grid
+from voldesk.pricing.grids import kernels as fd_kernels
 
 
 def closed_form(spot, strike, tau, rate, dividend_yield, sigma, call):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from voldesk.core.errors import InputError
 from voldesk.core.units import NS_PER_YEAR
-from voldesk.pricing import black, iv_blocks
+from voldesk.pricing import black
+from voldesk.pricing.european import iv_blocks
 from voldesk.pricing.implied_vol import IvStatus, implied_vol, implied_vols
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"

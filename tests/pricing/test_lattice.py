@@ -12,7 +12,8 @@ from scipy.special import ndtr
 
 from voldesk.core.compiled import plain
 from voldesk.core.errors import InputError
-from voldesk.pricing import lattice, lattice_kernels
+from voldesk.pricing import lattice
+from voldesk.pricing.early_exercise import lattice_kernels
 
 
 def closed_form(spot, strike, tau, rate, dividend_yield, sigma, call):

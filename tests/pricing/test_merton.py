@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from voldesk.core.compiled import plain
 from voldesk.core.errors import InputError
-from voldesk.pricing import black, fourier, merton
+from voldesk.pricing import black, merton
 from voldesk.pricing.broadcast import columns
 from voldesk.pricing.merton import MertonParams
+from voldesk.pricing.transform import fourier
 
 CASES = [
     MertonParams(0.2, 1.0, -0.1, 0.15),

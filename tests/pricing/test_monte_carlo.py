@@ -11,15 +11,15 @@ from scipy.stats import binom, ncx2
 
 from voldesk.core.errors import InputError
 from voldesk.pricing import bates, black, heston, merton, monte_carlo
-from voldesk.pricing.array_namespace import Backend
 from voldesk.pricing.bates import BatesParams
-from voldesk.pricing.fd_market import LocalVolGrid
+from voldesk.pricing.grids.market import LocalVolGrid
 from voldesk.pricing.heston import HestonParams
-from voldesk.pricing.mc_draws import Sampling
-from voldesk.pricing.mc_models import Gbm, Schedule
-from voldesk.pricing.mc_payoffs import Asian, Average, Digital, European, PathFunction
 from voldesk.pricing.merton import MertonParams
 from voldesk.pricing.monte_carlo import Control, Estimate, Settings
+from voldesk.pricing.simulation.array_namespace import Backend
+from voldesk.pricing.simulation.draws import Sampling
+from voldesk.pricing.simulation.models import Gbm, Schedule
+from voldesk.pricing.simulation.payoffs import Asian, Average, Digital, European, PathFunction
 
 STRIKES = np.array([80.0, 100.0, 125.0])
 YEAR = Schedule.flat(100.0, 1.0, 1, rate=0.05, dividend_yield=0.02)

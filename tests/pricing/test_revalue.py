@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from voldesk.core.compiled import plain
 from voldesk.core.errors import InputError
-from voldesk.pricing import black, revalue_kernels
+from voldesk.pricing import black
+from voldesk.pricing.european import revalue_kernels
 from voldesk.pricing.revalue import OptionBook, Scenarios, revalue
 
 RNG = np.random.default_rng(20261121)

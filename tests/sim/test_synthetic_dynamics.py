@@ -15,7 +15,7 @@ from voldesk.core.rng import random_stream
 from voldesk.core.units import NS_PER_DAY, NS_PER_YEAR
 from voldesk.pricing import bates
 from voldesk.pricing.bates import BatesParams
-from voldesk.pricing.fourier_kernels import mean_variance
+from voldesk.pricing.transform.fourier_kernels import mean_variance
 from voldesk.sim import dynamics
 from voldesk.sim.synthetic_config import Regime, SyntheticConfig
 from voldesk.sim.synthetic_history import daily_history

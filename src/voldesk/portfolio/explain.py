@@ -16,7 +16,7 @@ from typing import Final
 
 from voldesk.core.arrays import FloatArray
 from voldesk.core.compiled import compiled
-from voldesk.pricing.black_kernels import log_ratio
+from voldesk.pricing.european.black_kernels import log_ratio
 from voldesk.pricing.normal import INV_SQRT_TWO_PI, cdf
 
 MARKET_TERMS: Final = ("delta", "gamma", "vega", "theta", "vanna", "volga", "higher")

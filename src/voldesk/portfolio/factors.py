@@ -23,7 +23,7 @@ from voldesk.core.compiled import compiled
 from voldesk.market.state import Field
 from voldesk.portfolio.columns import EXPIRY, IS_CALL, KIND, OPTION, SETTLE, STRIKE, UNDERLYING
 from voldesk.portfolio.valuation import tau_of
-from voldesk.pricing.black_kernels import log_ratio
+from voldesk.pricing.european.black_kernels import log_ratio
 
 FACTOR_TERMS: Final = ("vega_level", "vega_skew", "vega_curvature", "vega_roll")
 

@@ -34,7 +34,7 @@ from voldesk.portfolio.columns import (
     usd_per_settle,
 )
 from voldesk.portfolio.valuation import EXPIRED, NO_FORWARD, RiskStatus, Valuer, option_price, tau_of
-from voldesk.pricing.black_lanes import price_lane
+from voldesk.pricing.european.black_lanes import price_lane
 
 _FORWARD: Final = int(Field.FORWARD)
 

@@ -32,7 +32,7 @@ from voldesk.portfolio.columns import (
     mark_of,
     usd_per_settle,
 )
-from voldesk.pricing.black_kernels import log_ratio, undiscounted
+from voldesk.pricing.european.black_kernels import log_ratio, undiscounted
 from voldesk.pricing.implied_vol import implied_vol
 from voldesk.pricing.normal import INV_SQRT_TWO_PI, cdf
 

@@ -25,12 +25,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from voldesk.core.arrays import FloatArray, IntArray
-from voldesk.pricing import american_kernels as kernels
 from voldesk.pricing import black
 from voldesk.pricing import implied_vol as european
-from voldesk.pricing.american_nodes import Accuracy, nodes_of
-from voldesk.pricing.american_put import Workspace, workspace
 from voldesk.pricing.broadcast import columns
+from voldesk.pricing.early_exercise import kernels
+from voldesk.pricing.early_exercise.nodes import Accuracy, nodes_of
+from voldesk.pricing.early_exercise.put import Workspace, workspace
 
 _MOST_VOL_STEPS = 100
 _VOL_TOLERANCE = 1e-2  # of a price's: what a search ends on must not depend on where it came from

@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike
 
 from voldesk.core.arrays import FloatArray
 from voldesk.core.errors import InputError
-from voldesk.pricing import calibration, fourier
-from voldesk.pricing import calibration_kernels as kernels
-from voldesk.pricing.calibration import Calibration
-from voldesk.pricing.fourier import Greeks
-from voldesk.pricing.fourier_kernels import JUMP_INTENSITY
 from voldesk.pricing.heston import HestonParams
-from voldesk.pricing.heston_gradient import BATES_ROWS, FIRST_PARAMETER, VALUE
+from voldesk.pricing.transform import calibration, fourier
+from voldesk.pricing.transform import calibration_kernels as kernels
+from voldesk.pricing.transform.calibration import Calibration
+from voldesk.pricing.transform.fourier import Greeks
+from voldesk.pricing.transform.fourier_kernels import JUMP_INTENSITY
+from voldesk.pricing.transform.heston_gradient import BATES_ROWS, FIRST_PARAMETER, VALUE
 
 
 class BatesParams(HestonParams, frozen=True):

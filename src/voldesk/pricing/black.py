@@ -28,8 +28,8 @@ from numpy.typing import ArrayLike
 
 from voldesk.core.arrays import FloatArray
 from voldesk.core.errors import InputError
-from voldesk.pricing.black_blocks import coin_kernel, forward_kernel, price_kernel, spot_kernel
 from voldesk.pricing.broadcast import columns
+from voldesk.pricing.european.black_blocks import coin_kernel, forward_kernel, price_kernel, spot_kernel
 from voldesk.pricing.rows import share_out
 
 

@@ -22,12 +22,13 @@ from numpy.typing import ArrayLike
 
 from voldesk.core.arrays import FloatArray
 from voldesk.core.errors import InputError
-from voldesk.pricing import fd_kernels, fd_rows
 from voldesk.pricing.broadcast import columns
 from voldesk.pricing.dividends import DividendSchedule
-from voldesk.pricing.fd_grid import dividends_within, shares
-from voldesk.pricing.fd_market import LocalVolGrid, Market, PiecewiseRate, market
-from voldesk.pricing.jump_pde import LogJumps
+from voldesk.pricing.grids import kernels as fd_kernels
+from voldesk.pricing.grids import rows as fd_rows
+from voldesk.pricing.grids.grid import dividends_within, shares
+from voldesk.pricing.grids.jump_pde import LogJumps
+from voldesk.pricing.grids.market import LocalVolGrid, Market, PiecewiseRate, market
 
 __all__ = [
     "ExerciseBoundary",

@@ -16,11 +16,11 @@ from numpy.typing import ArrayLike
 
 from voldesk.core.arrays import FloatArray
 from voldesk.core.errors import InputError
-from voldesk.pricing import calibration, fourier
-from voldesk.pricing import calibration_kernels as kernels
-from voldesk.pricing.calibration import Calibration
-from voldesk.pricing.fourier import Greeks
-from voldesk.pricing.heston_gradient import FIRST_PARAMETER, HESTON_ROWS, VALUE
+from voldesk.pricing.transform import calibration, fourier
+from voldesk.pricing.transform import calibration_kernels as kernels
+from voldesk.pricing.transform.calibration import Calibration
+from voldesk.pricing.transform.fourier import Greeks
+from voldesk.pricing.transform.heston_gradient import FIRST_PARAMETER, HESTON_ROWS, VALUE
 
 
 class HestonParams(msgspec.Struct, frozen=True):

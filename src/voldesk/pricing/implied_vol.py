@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from voldesk.core.arrays import FloatArray
 from voldesk.core.errors import InputError
-from voldesk.pricing import iv_blocks, iv_kernels
 from voldesk.pricing.broadcast import columns
+from voldesk.pricing.european import iv_blocks, iv_kernels
 
 
 class IvStatus(IntEnum):

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from voldesk.core.arrays import FloatArray
 from voldesk.core.errors import InputError
 from voldesk.pricing.broadcast import columns
-from voldesk.pricing.lattice_kernels import greeks_kernel, price_kernel
+from voldesk.pricing.early_exercise.lattice_kernels import greeks_kernel, price_kernel
 
 _MOST_STEPS = 20_001
 

@@ -19,14 +19,14 @@ from numpy.typing import ArrayLike
 from voldesk.core.arrays import BoolArray, FloatArray, IntArray
 from voldesk.core.compiled import compiled
 from voldesk.core.errors import InputError
-from voldesk.pricing import calibration, fourier
-from voldesk.pricing import calibration_kernels as kernels
-from voldesk.pricing.black_kernels import undiscounted
 from voldesk.pricing.broadcast import columns
-from voldesk.pricing.calibration import Calibration
-from voldesk.pricing.fourier import is_option
-from voldesk.pricing.fourier_kernels import JUMP_INTENSITY, THETA, V0
-from voldesk.pricing.heston_gradient import BATES_ROWS, FIRST_PARAMETER
+from voldesk.pricing.european.black_kernels import undiscounted
+from voldesk.pricing.transform import calibration, fourier
+from voldesk.pricing.transform import calibration_kernels as kernels
+from voldesk.pricing.transform.calibration import Calibration
+from voldesk.pricing.transform.fourier import is_option
+from voldesk.pricing.transform.fourier_kernels import JUMP_INTENSITY, THETA, V0
+from voldesk.pricing.transform.heston_gradient import BATES_ROWS, FIRST_PARAMETER
 
 
 class MertonParams(msgspec.Struct, frozen=True):

@@ -27,14 +27,14 @@ from voldesk.core.arrays import FloatArray
 from voldesk.core.errors import InputError
 from voldesk.core.rng import random_stream
 from voldesk.pricing import bates, black, heston, merton
-from voldesk.pricing.array_namespace import Array, Backend, namespace, resolve, to_host
 from voldesk.pricing.bates import BatesParams
 from voldesk.pricing.heston import HestonParams
-from voldesk.pricing.mc_draws import Sampling, draw
-from voldesk.pricing.mc_models import Gbm, Schedule
-from voldesk.pricing.mc_payoffs import Asian, Average, Barrier, European, Lookback, Payoff
-from voldesk.pricing.mc_simulate import Model, Needs, Paths, plan, simulate
 from voldesk.pricing.merton import MertonParams
+from voldesk.pricing.simulation.array_namespace import Array, Backend, namespace, resolve, to_host
+from voldesk.pricing.simulation.draws import Sampling, draw
+from voldesk.pricing.simulation.models import Gbm, Schedule
+from voldesk.pricing.simulation.payoffs import Asian, Average, Barrier, European, Lookback, Payoff
+from voldesk.pricing.simulation.simulate import Model, Needs, Paths, plan, simulate
 
 LEAST_SCRAMBLES: Final = 8
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from voldesk.core.arrays import BoolArray, FloatArray, IntArray
 from voldesk.core.errors import InputError
-from voldesk.pricing.revalue_kernels import BLOCK, revalue_kernel
+from voldesk.pricing.european.revalue_kernels import BLOCK, revalue_kernel
 from voldesk.pricing.rows import share_out
 
 

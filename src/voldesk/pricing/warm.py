@@ -6,26 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from voldesk.pricing import (
-    american,
-    black,
-    cos_method,
-    fft_method,
-    finite_difference,
-    heston,
-    heston_pde,
-    lattice,
-    merton,
-    monte_carlo,
-)
-from voldesk.pricing.fd_market import LocalVolGrid
+from voldesk.pricing import american, black, finite_difference, heston, lattice, merton, monte_carlo
+from voldesk.pricing.grids import heston_pde
+from voldesk.pricing.grids.market import LocalVolGrid
 from voldesk.pricing.heston import HestonParams
 from voldesk.pricing.implied_vol import implied_vol
-from voldesk.pricing.mc_models import Gbm, Schedule
-from voldesk.pricing.mc_payoffs import European
-from voldesk.pricing.mc_simulate import Model
 from voldesk.pricing.merton import MertonParams
 from voldesk.pricing.revalue import OptionBook, Scenarios, revalue
+from voldesk.pricing.simulation.models import Gbm, Schedule
+from voldesk.pricing.simulation.payoffs import European
+from voldesk.pricing.simulation.simulate import Model
+from voldesk.pricing.transform import cos_method, fft_method
 
 
 def warm() -> list[tuple[str, Callable[[], object]]]:

@@ -25,9 +25,10 @@ from voldesk.core.ports import State
 from voldesk.core.rng import random_stream
 from voldesk.core.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND, NS_PER_YEAR
 from voldesk.instruments.table import InstrumentTable
-from voldesk.pricing import black, fourier
-from voldesk.pricing.fourier_kernels import PARAMETERS
+from voldesk.pricing import black
 from voldesk.pricing.implied_vol import implied_vol
+from voldesk.pricing.transform import fourier
+from voldesk.pricing.transform.fourier_kernels import PARAMETERS
 from voldesk.sim import dynamics, order_flow, spreads
 from voldesk.sim.dynamics import LOG_PREMIUM, LOG_SPOT, REGIME, VARIANCE
 from voldesk.sim.listing import build_listing

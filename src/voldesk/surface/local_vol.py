@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from voldesk.core.arrays import FloatArray
 from voldesk.core.compiled import compiled
 from voldesk.core.errors import InputError
-from voldesk.pricing.fd_market import LocalVolGrid
+from voldesk.pricing.grids.market import LocalVolGrid
 
 if TYPE_CHECKING:
     from voldesk.surface.reading import VolSurface

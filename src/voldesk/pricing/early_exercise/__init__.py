@@ -1,0 +1,1 @@
+"""American options: the exercise boundary, its value, and the lattice's kernels."""

@@ -1,0 +1,1 @@
+"""Kernels of European prices, Greeks, implied volatility and revaluation."""

@@ -1,0 +1,1 @@
+"""Monte Carlo: draws, paths of each model, payoffs, early exercise."""

@@ -1,0 +1,1 @@
+"""Prices from characteristic functions, and the calibration of the models that have one."""
