@@ -64,15 +64,16 @@ def test_greeks_agree_with_differenced_quantlib_prices(golden: dict[str, np.ndar
         known = ~np.isnan(expected) & waits
         assert known.sum() > 1300, name
         error = np.abs(getattr(found, name) - expected) / np.maximum(np.abs(expected), 0.01 * size)
-        assert np.quantile(error[known], 0.99) < 2.5e-4, name
-        assert error[known].max() < (1e-2 if name == "theta" else 2e-3), name  # theta: a sum that may cancel
-    high = american.greeks(*inputs(golden), accuracy=Accuracy.HIGH)
-    for name, size in natural.items():
-        expected = golden[name]
-        known = ~np.isnan(expected) & (high.gamma > 0.0)
-        error = np.abs(getattr(high, name) - expected) / np.maximum(np.abs(expected), 0.01 * size)
         assert np.quantile(error[known], 0.99) < 2e-5, name
+        # Theta is a sum that may cancel, and the reference's own error shows there: more nodes do not lower it.
         assert error[known].max() < (1e-3 if name == "theta" else 1e-4), name
+
+
+def test_standard_greeks_are_coarser_and_say_how_much(golden: dict[str, np.ndarray]) -> None:
+    fine = american.greeks(*inputs(golden))
+    coarse = american.greeks(*inputs(golden), accuracy=Accuracy.STANDARD)
+    apart = np.abs(coarse.delta - fine.delta)
+    assert 1e-6 < apart.max() < 1e-3
 
 
 PAPER = [

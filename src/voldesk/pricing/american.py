@@ -118,12 +118,13 @@ def greeks(
     sigma: ArrayLike,
     is_call: ArrayLike,
     *,
-    accuracy: Accuracy = Accuracy.STANDARD,
+    accuracy: Accuracy = Accuracy.FINE,
 ) -> AmericanGreeks:
     """Price, delta, gamma, vega, theta, rho and the derivative in the dividend yield.
 
     Delta and gamma are the differentiated integral, theta follows from the Black-Scholes equation, vega and the rhos
-    include how the exercise boundary moves.
+    include how the exercise boundary moves. The default is finer than that of `price`: Greeks ask for more of the
+    boundary, so the two prices differ in their fifth digit. Pass one `accuracy` to both where that matters.
 
     >>> g = greeks(100.0, 100.0, 0.5, 0.05, 0.02, 0.25, False)
     >>> round(float(g.delta), 6), round(float(g.vega), 4)
