@@ -64,7 +64,7 @@ ROWS = (
     Row("essvi", "eSSVI, 12 x 20", "us", 1e6, 1000.0, ("scipy",)),
     Row("book", "500 options x 100,000 scenarios", "s", 1.0, 0.35, ("numpy_blocks",)),
 )  # fmt: skip
-EXTRA = ("price", "coin_greeks", "spot_greeks", "whole_surface")
+EXTRA = ("greeks_fresh", "price", "coin_greeks", "spot_greeks", "whole_surface")
 SIZES = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 
 
