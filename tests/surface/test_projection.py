@@ -6,9 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
-from voldesk.core.compiled import plain
 from voldesk.core.errors import InputError
-from voldesk.surface import projection
 from voldesk.surface.projection import project_arbitrage_free
 from voldesk.surface.svi_kernels import is_butterfly_free, is_calendar_free
 
@@ -101,18 +99,3 @@ def test_what_is_no_slice_is_refused(params: list[float], words: str) -> None:
         project_arbitrage_free(params)
     with pytest.raises(InputError, match="reach"):
         project_arbitrage_free(VOGT, reach=0.0)
-
-
-def test_compiled_and_plain_kernels_agree() -> None:
-    results = []
-    for kernel in (projection._project, plain(projection._project)):
-        p, distance = np.empty((1, 5)), np.empty(1)
-        kernel(VOGT[None, :], 1.5, p, distance)
-        results.append((p, distance))
-    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-3)
-    np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-5)
-    points = np.zeros((3, 6))
-    points[:, 0] = [-0.1, 0.0, 0.4]
-    assert projection._distance(VOGT, results[0][0][0], points) == pytest.approx(
-        plain(projection._distance)(VOGT, results[0][0][0], points), rel=1e-9
-    )

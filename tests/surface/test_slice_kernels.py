@@ -9,6 +9,9 @@ from voldesk.surface import joint_kernels, slice_kernels, svi_kernels
 Q = np.array([0.02, 0.3, 0.5, 0.02, 0.1])
 LATER = np.array([0.019, 0.35, 0.45, 0.03, 0.12])
 GRID = np.linspace(-0.5, 0.5, 21)
+# Axel Vogt's slice with negative density (Gatheral & Jacquier 2014, example 3.1), and one above it on the far left.
+VOGT = np.array([-0.0410, 0.1331, 0.3060, 0.3586, 0.4153])
+FAR_CROSSING = np.array([-0.04, 0.12, 0.0, 0.3586, 0.4153])
 
 
 def points() -> np.ndarray:
@@ -110,6 +113,59 @@ def test_the_force_of_a_missed_quote_fades_and_that_of_a_band_rises_to_its_edge(
         assert slice_kernels.loss_terms(e, 0.05, 0.7)[1] == pytest.approx((up - down) / 2e-6, rel=1e-6)
 
 
+def test_the_penalty_of_butterflies_is_where_g_is_negative_and_deepens_where_g_turns_back() -> None:
+    """A right wing whose asymptote cuts zero: g has a shallow dip there and is positive again inside it, h is not."""
+    q = np.array([0.0003, 0.02, 0.02, 0.06, 0.01])
+    p = np.empty(5)
+    slice_kernels.to_raw(q, p)
+    k = np.linspace(-0.4, 1.5, 1901)
+    g = np.array([svi_kernels.durrleman(x, p) for x in k])
+    one = np.empty(1)
+
+    def penalty(x: float) -> float:
+        one[0] = x
+        return slice_kernels.butterfly_terms(q, one, 0.0, 1.0, np.zeros((5, 5)), np.zeros(5))
+
+    found = np.array([penalty(x) for x in k])
+    assert np.any(g < -1e-3)
+    assert np.all(found[g < -1e-5] > 0.0)
+    assert np.all(found[(g > 1e-3) & (np.abs(k) < 0.05)] == 0.0)
+    one[0] = np.nan
+    assert slice_kernels.butterfly_terms(q, one, 0.0, 1.0, np.zeros((5, 5)), np.zeros(5)) == 0.0
+
+
+def test_grids_cover_the_quotes_densely_and_the_wings_to_ten() -> None:
+    rows = np.concatenate([points(), points()])
+    rows[9:, slice_kernels.K] *= 2.0
+    own, pairs = joint_kernels.lay_grids(rows, np.array([[0, 9], [9, 18]]), 56, 68)
+    assert own.shape == (2, 56)
+    assert pairs.shape == (1, 68)
+    for grid, reach in ((own[0], 0.3), (own[1], 0.6), (pairs[0], 0.6)):
+        assert np.isnan(grid[-joint_kernels.DIPS :]).all()
+        k = np.sort(grid[: -joint_kernels.DIPS])
+        assert k[0] < -10.0
+        assert k[-1] > 10.0
+        near = k[np.abs(k) <= reach]
+        assert np.max(np.diff(near)) < 0.06 * reach / 0.3
+    single, none = joint_kernels.lay_grids(rows, np.array([[0, 9]]), 56, 68)
+    np.testing.assert_array_equal(single[0], own[0])
+    assert none.shape == (0, 68)
+
+
+def test_dips_are_noted_where_g_and_the_gap_are_least() -> None:
+    own, pairs = np.full((2, 56), np.nan), np.full((1, 68), np.nan)
+    slices = np.array([FAR_CROSSING, VOGT])
+    joint_kernels.note_dips(slices, 7, own, pairs)
+    g, k = svi_kernels.least_durrleman(VOGT, 3.0)
+    assert g < -0.005
+    noted = own[1][np.isfinite(own[1])]
+    assert np.min(np.abs(noted - k)) < 0.1
+    crossing = pairs[0][np.isfinite(pairs[0])]
+    assert crossing.size >= 1
+    for x in crossing:
+        assert svi_kernels.total_variance(x, VOGT) < svi_kernels.total_variance(x, FAR_CROSSING)
+
+
 def test_compiled_and_plain_kernels_agree() -> None:
     for e in (-3.0, -0.5, 0.2, 1.5):
         assert slice_kernels.loss_terms(e, 0.05, 1.0) == pytest.approx(plain(slice_kernels.loss_terms)(e, 0.05, 1.0))
@@ -125,13 +181,13 @@ def test_compiled_and_plain_kernels_agree() -> None:
             get(slice_kernels.variance_at)(0.1, Q),
         ]
         get(slice_kernels.project)(q, box, 0.1)
-        trial, row, grids = np.empty(5), np.empty(5), np.empty((2, 40))
+        trial, row = np.empty(5), np.empty(5)
+        own, pairs = np.full((2, 16), np.nan), np.full((1, 16), np.nan)
         get(slice_kernels.move)(Q, 0.1 * LATER, box, 0.1, trial)
         get(slice_kernels.hold_at_bounds)(q, box, normal[0], force[0])
         get(slice_kernels.to_wings)(Q, row)
-        get(joint_kernels.own_grid)(points(), grids[0])
-        get(joint_kernels.pair_grid)(points(), points() * 1.1, grids[1])
+        get(joint_kernels.note_dips)(np.array([FAR_CROSSING, VOGT]), 1, own, pairs)
         results.append(
-            np.concatenate([values, *(a.reshape(-1) for a in (normal, coupling, force, q, trial, row, grids))])
+            np.concatenate([values, *(a.reshape(-1) for a in (normal, coupling, force, q, trial, row, own, pairs))])
         )
     np.testing.assert_allclose(results[0], results[1], rtol=1e-9, atol=1e-12)

@@ -1,7 +1,7 @@
 """Fit of a whole surface: raw SVI per expiry to the bid-ask band of out-of-the-money quotes, free of arbitrage.
 
 Sources: Gatheral & Jacquier (2014) for the slices and both conditions; De Marco & Martini (2009) for the start values.
-The loss is described in `slice_kernels`, the start in `start_kernels`, the repair in `chain_kernels` and `joint_kernels`.
+The loss is described in `slice_kernels`, the start in `start_kernels`, the repair in `chain` and `joint_kernels`.
 
 Stateless and deterministic: the same quotes give the same surface, whatever was fitted before.
 """
@@ -19,6 +19,7 @@ from voldesk.core.events import SliceFit
 from voldesk.core.units import NS_PER_YEAR
 from voldesk.pricing.implied_vol import implied_vols
 from voldesk.surface import chain_kernels, fit_kernels, slice_kernels
+from voldesk.surface.chain import fit_chain
 from voldesk.surface.fitted import ArbitrageReport, Surface
 
 __all__ = ["ArbitrageReport", "ChainQuotes", "FitOptions", "Surface", "fit_surface"]
@@ -73,7 +74,7 @@ class FitOptions:
 
 
 class QuoteBands(NamedTuple):
-    """Usable out-of-the-money quotes, ordered by (expiry, strike); `points` as `slice_kernels` wants them,
+    """Usable out-of-the-money quotes, ordered by (expiry, log-moneyness); `points` as `slice_kernels` wants them,
     their first three columns log-moneyness, bid vol (0 where no bid stands) and ask vol."""
 
     expiry_ns: IntArray
@@ -94,11 +95,7 @@ def fit_surface(quotes: ChainQuotes, asof_ns: int, underlying: str, options: Fit
     """
     settings = (options or FitOptions()).row()
     bands = quote_bands(quotes, asof_ns, settings)
-    count = bands.expiry_ns.size
-    params = np.empty((count, 5))
-    status = np.empty(count, np.int64)
-    reports = np.empty((count, chain_kernels.REPORT_WIDTH))
-    chain_kernels.fit_chain(bands.points, bands.offsets, bands.tau, settings, params, status, reports)
+    found = fit_chain(bands.points, bands.offsets, bands.tau, settings)
     fits = tuple(
         SliceFit(
             expiry_ns=expiry_ns,
@@ -119,9 +116,9 @@ def fit_surface(quotes: ChainQuotes, asof_ns: int, underlying: str, options: Fit
             bands.expiry_ns.tolist(),
             bands.forward.tolist(),
             bands.discount.tolist(),
-            params.tolist(),
-            reports.tolist(),
-            status.tolist(),
+            found.params.tolist(),
+            found.reports.tolist(),
+            found.status.tolist(),
             strict=True,
         )
     )
@@ -144,7 +141,9 @@ def quote_bands(quotes: ChainQuotes, asof_ns: int, settings: FloatArray) -> Quot
         )
     usable = (tau > 0.0) & (quotes.forward > 0.0) & (quotes.strike > 0.0) & np.isfinite(quotes.forward)
     wanted = np.flatnonzero(usable)
-    wanted = wanted[np.lexsort((quotes.strike[wanted], quotes.expiry_ns[wanted]))]
+    k = np.log(quotes.strike[wanted] / quotes.forward[wanted])
+    order = np.lexsort((k, quotes.expiry_ns[wanted]))
+    wanted, k = wanted[order], k[order]
     expiry, strike, forward = quotes.expiry_ns[wanted], quotes.strike[wanted], quotes.forward[wanted]
     years, is_call = tau[wanted], quotes.is_call[wanted]
     discount = np.broadcast_to(np.asarray(quotes.discount, np.float64), size)[wanted]
@@ -157,5 +156,5 @@ def quote_bands(quotes: ChainQuotes, asof_ns: int, settings: FloatArray) -> Quot
     points = np.empty((expiry.size, slice_kernels.POINT_WIDTH))
     offsets = np.zeros(firsts.size + 1, np.int64)
     centre = np.empty(firsts.size)
-    fit_kernels.gather(forward, strike, otm, low, high, years, ends, settings, points, offsets, centre)
+    fit_kernels.gather(forward, k, otm, low, high, years, ends, settings, points, offsets, centre)
     return QuoteBands(expiry[firsts], offsets, years[firsts], centre, discount[firsts].copy(), points[: offsets[-1]])

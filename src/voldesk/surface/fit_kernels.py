@@ -18,7 +18,6 @@ from voldesk.surface.slice_kernels import (
     LOW,
     MID,
     PER,
-    POINT_WIDTH,
     PULL,
     K,
     hold_at_bounds,
@@ -27,6 +26,7 @@ from voldesk.surface.slice_kernels import (
     quote_terms,
 )
 from voldesk.surface.start_kernels import least_squares
+from voldesk.surface.svi_kernels import copy_row
 
 # Entries of the settings row.
 INSIDE_PULL: Final = 0
@@ -104,7 +104,7 @@ def refine(q: FloatArray, points: FloatArray, tau: float, box: FloatArray, setti
         found = quote_terms(trial, points, settings[FADE], trial_normal, trial_force)
         if found < loss:
             quiet = quiet + 1 if loss - found <= 3e-4 * (loss + 1.0) else 0
-            q[:] = trial
+            copy_row(trial, q)
             loss = found
             hold_at_bounds(q, box, trial_normal, trial_force)
             normal, trial_normal = trial_normal, normal
@@ -120,9 +120,27 @@ def refine(q: FloatArray, points: FloatArray, tau: float, box: FloatArray, setti
 
 
 @compiled
+def _median(values: FloatArray) -> float:
+    """Median of (n,), n > 0, which is sorted in place (Shell 1959: short, and quick on rows that are equal or in order)."""
+    gap = values.size // 2
+    while gap > 0:
+        for i in range(gap, values.size):
+            value = values[i]
+            c = i
+            while c >= gap and values[c - gap] > value:
+                values[c] = values[c - gap]
+                c -= gap
+            values[c] = value
+        gap //= 2
+    middle = values.size // 2
+    median: float = 0.5 * (values[middle] + values[values.size - 1 - middle])
+    return median
+
+
+@compiled
 def gather(
     forward: FloatArray,
-    strike: FloatArray,
+    k: FloatArray,
     otm: BoolArray,
     low: FloatArray,
     high: FloatArray,
@@ -135,20 +153,21 @@ def gather(
 ) -> None:
     """Out-of-the-money bands of every expiry into `points`, first row of expiry j at offsets[j]; median forwards.
 
-    Two-sided quotes pull to their middle; an ask alone only holds the slice below it; crossed quotes are left out.
+    Rows are in order of expiry and k; those of expiry j end before ends[j + 1]. Two-sided quotes pull to their middle; an ask alone only holds the slice below it; crossed quotes are left out.
     """
     filled = 0
     for j in range(centre.size):
         first, last = ends[j], ends[j + 1]
-        centre[j] = np.median(forward[first:last])
-        begin = filled
+        sorted_forward = np.empty(last - first)
+        copy_row(forward[first:last], sorted_forward)
+        centre[j] = _median(sorted_forward)
         for i in range(first, last):
             if not otm[i] or not high[i] > 0.0:
                 continue
             bid = low[i] if low[i] > 0.0 else 0.0
             if bid >= high[i]:
                 continue
-            points[filled, K] = math.log(strike[i] / forward[i])
+            points[filled, K] = k[i]
             points[filled, LOW] = bid
             points[filled, HIGH] = high[i]
             points[filled, MID] = 0.5 * (bid * bid + high[i] * high[i]) * tau[i]
@@ -156,11 +175,4 @@ def gather(
             points[filled, PER] = 1.0 / ((bid + high[i]) * half * tau[i])
             points[filled, PULL] = settings[INSIDE_PULL] if bid > 0.0 else 0.0
             filled += 1
-        # Rows of equal strike may carry forwards read a moment apart: keep the points in order of k.
-        for i in range(begin + 1, filled):
-            c = i
-            while c > begin and points[c, K] < points[c - 1, K]:
-                for a in range(POINT_WIDTH):
-                    points[c, a], points[c - 1, a] = points[c - 1, a], points[c, a]
-                c -= 1
         offsets[j + 1] = filled

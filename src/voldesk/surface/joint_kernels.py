@@ -16,53 +16,62 @@ import numpy as np
 from voldesk.core.arrays import FloatArray, IntArray
 from voldesk.core.compiled import compiled, fused
 from voldesk.surface.fit_kernels import FADE, MAX_STEPS
-from voldesk.surface.slice_kernels import LEFT, RIGHT, K, butterfly_terms, move, quote_terms, variance_at, variance_row
+from voldesk.surface.slice_kernels import (
+    LEFT,
+    RIGHT,
+    K,
+    butterfly_terms,
+    move,
+    quote_terms,
+    to_raw,
+    variance_at,
+    variance_row,
+)
+from voldesk.surface.svi_kernels import SIGMA, M, copy_row, durrleman, total_variance
 
 G_MARGIN: Final = 0  # entries of the limits: least g wanted, least log gap wanted, weights of their penalties
 GAP_MARGIN: Final = 1
 G_WEIGHT: Final = 2
 GAP_WEIGHT: Final = 3
 
-OWN_GRID: Final = 48
-PAIR_GRID: Final = 60
+DIPS: Final = 8  # last entries of a grid, NaN until a dip between its points is found
+OWN_GRID: Final = 48 + DIPS
+PAIR_GRID: Final = 60 + DIPS
 _FAR: Final = 10.0
 _WING: Final = 10
+_SCAN: Final = 192  # points of the search for dips, evenly in asinh((k - m) / sigma)
+_SCAN_TO: Final = 6.0
 
 
-@compiled
-def _spread(grid: FloatArray, first: int, count: int, low: float, high: float) -> None:
-    for i in range(count):
-        grid[first + i] = low - 0.1 * (high - low) + 1.2 * (high - low) * i / (count - 1)
+def lay_grids(points: FloatArray, span: IntArray, own: int, pair: int) -> tuple[FloatArray, FloatArray]:
+    """Where slices are held free of butterflies, shape (n, own), and neighbours apart, (n - 1, pair): over the quoted
+    strikes (of either) and a little beyond, then ever wider to |k| = 10; the last entries NaN, for dips.
+
+    points and span as of `refine_jointly`.
+    """
+    low, high = points[span[:, 0], K, None], points[span[:, 1] - 1, K, None]
+    own_grid = np.full((low.size, own), math.nan)
+    pair_grid = np.full((max(low.size - 1, 0), pair), math.nan)
+    _spread(own_grid[:, _WING : own - DIPS - _WING], low, high)
+    _widen(own_grid[:, : own - DIPS], low, high)
+    if low.size > 1:
+        middle = pair_grid[:, _WING : pair - DIPS - _WING]
+        half = middle.shape[1] // 2
+        _spread(middle[:, :half], low[:-1], high[:-1])
+        _spread(middle[:, half:], low[1:], high[1:])
+        _widen(pair_grid[:, : pair - DIPS], np.minimum(low[:-1], low[1:]), np.maximum(high[:-1], high[1:]))
+    return own_grid, pair_grid
 
 
-@compiled
-def _widen(grid: FloatArray, low: float, high: float) -> None:
-    """The first and last entries: from the quoted range ever wider to |k| = 10."""
-    away = 0.1 * max(high - low, 0.02)
-    growth = (_FAR / away) ** (1.0 / _WING)
-    for i in range(_WING):
-        away *= growth
-        grid[_WING - 1 - i] = low - away
-        grid[grid.size - _WING + i] = high + away
+def _spread(grid: FloatArray, low: FloatArray, high: FloatArray) -> None:
+    grid[:] = low - 0.1 * (high - low) + 1.2 * (high - low) * np.linspace(0.0, 1.0, grid.shape[1])
 
 
-@compiled
-def own_grid(points: FloatArray, grid: FloatArray) -> None:
-    """Where a slice is held free of butterflies: over its quoted strikes and a little beyond, then ever wider."""
-    low, high = points[0, K], points[points.shape[0] - 1, K]
-    _spread(grid, _WING, grid.size - 2 * _WING, low, high)
-    _widen(grid, low, high)
-
-
-@compiled
-def pair_grid(points: FloatArray, others: FloatArray, grid: FloatArray) -> None:
-    """Where two slices are held apart: over the quoted strikes of either, then ever wider."""
-    inner = (grid.size - 2 * _WING) // 2
-    low, high = points[0, K], points[points.shape[0] - 1, K]
-    _spread(grid, _WING, inner, low, high)
-    other_low, other_high = others[0, K], others[others.shape[0] - 1, K]
-    _spread(grid, _WING + inner, inner, other_low, other_high)
-    _widen(grid, min(low, other_low), max(high, other_high))
+def _widen(grid: FloatArray, low: FloatArray, high: FloatArray) -> None:
+    """The first and last entries, ever farther from the quoted range."""
+    away = 0.1 * np.maximum(high - low, 0.02)
+    away = away * (_FAR / away) ** (np.arange(1, _WING + 1) / _WING)
+    grid[:, :_WING], grid[:, -_WING:] = low - away[:, ::-1], high + away
 
 
 @fused
@@ -95,7 +104,7 @@ def gap_terms(
             coupling[a, a] -= square / (late[a] * early[a])
     wide = 1.0 + 1.01 * margin
     for i in range(grid.size):
-        if variance_at(grid[i], late) >= variance_at(grid[i], early) * wide:
+        if not variance_at(grid[i], late) < variance_at(grid[i], early) * wide:
             continue
         w = variance_row(grid[i], early, e)
         v = variance_row(grid[i], late, f)
@@ -136,8 +145,10 @@ def _assemble(
     for i in range(n):
         total += quote_terms(q[i], points[span[i, 0] : span[i, 1]], fade, normal[i], force[i])
         total += butterfly_terms(q[i], own[i], limits[G_MARGIN], limits[G_WEIGHT], normal[i], force[i])
-    coupling[:] = 0.0
     for i in range(n - 1):
+        for a in range(5):
+            for c in range(5):
+                coupling[i, a, c] = 0.0
         total += gap_terms(
             q[i],
             q[i + 1],
@@ -244,8 +255,9 @@ def refine_jointly(
     pairs: FloatArray,
     limits: FloatArray,
     settings: FloatArray,
+    p: FloatArray,
 ) -> float:
-    """Move all slices q (n, 5) in place to the least penalised loss; returns it.
+    """Move all slices q (n, 5) in place to the least penalised loss; returns it. p becomes q as raw SVI.
 
     Slice i has the quotes points[span[i, 0] : span[i, 1]], the box boxes[i] and the grid own[i]; slices i and i + 1 the
     grid pairs[i].
@@ -268,7 +280,8 @@ def refine_jointly(
             found = _assemble(trial, points, span, own, pairs, limits, fade, trial_normal, trial_coupling, trial_force)
         if found < loss:
             quiet = quiet + 1 if loss - found <= 1e-4 * (loss + 1.0) else 0
-            q[:] = trial
+            for i in range(n):
+                copy_row(trial[i], q[i])
             loss = found
             normal, trial_normal = trial_normal, normal
             coupling, trial_coupling = trial_coupling, coupling
@@ -281,4 +294,36 @@ def refine_jointly(
             damping = max(4.0 * damping, 1e-6)
             if damping > 1e9:
                 break
+    for i in range(n):
+        to_raw(q[i], p[i])
     return loss
+
+
+@compiled
+def _note(place: float, depth: float, before: float, after: float, dips: FloatArray, slot: int) -> int:
+    """Keep a place whose depth is negative and no less so than its neighbours'; the next slot."""
+    if depth < 0.0 and depth <= before and depth <= after:
+        dips[dips.size - DIPS + slot % DIPS] = place
+        slot += 1
+    return slot
+
+
+@compiled
+def note_dips(p: FloatArray, first: int, own: FloatArray, pairs: FloatArray) -> None:
+    """Where slices p, raw, still have arbitrage between the points of their grids: the dips of g and of the ratio of
+    neighbours go into the last entries of the grids, from entry `first` of those (modulo their number) on."""
+    for i in range(p.shape[0]):
+        slot = pair_slot = first
+        g_before = g_here = gap_before = gap_here = math.inf
+        place = 0.0
+        for c in range(_SCAN + 1):
+            g_after = gap_after = math.inf
+            k = p[i, M] + p[i, SIGMA] * math.sinh(_SCAN_TO * (2.0 * c / _SCAN - 1.0))
+            if c < _SCAN:
+                g_after = durrleman(k, p[i])
+                if i > 0:
+                    gap_after = total_variance(k, p[i]) / total_variance(k, p[i - 1]) - 1.0
+            slot = _note(place, g_here, g_before, g_after, own[i], slot)
+            if i > 0:
+                pair_slot = _note(place, gap_here, gap_before, gap_after, pairs[i - 1], pair_slot)
+            g_before, g_here, gap_before, gap_here, place = g_here, g_after, gap_here, gap_after, k

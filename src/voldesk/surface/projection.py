@@ -18,17 +18,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from voldesk.core.arrays import FloatArray
-from voldesk.core.compiled import compiled
 from voldesk.core.errors import InputError
-from voldesk.surface.chain_kernels import is_free, separate
+from voldesk.surface.chain import raw_variance, separate
+from voldesk.surface.chain_kernels import is_free
 from voldesk.surface.fit_kernels import FADE, MAX_STEPS, SETTINGS
 from voldesk.surface.joint_kernels import (
+    DIPS,
     G_MARGIN,
     G_WEIGHT,
     GAP_MARGIN,
     GAP_WEIGHT,
-    own_grid,
-    pair_grid,
+    lay_grids,
     refine_jointly,
 )
 from voldesk.surface.slice_kernels import (
@@ -41,14 +41,13 @@ from voldesk.surface.slice_kernels import (
     VERTEX,
     WIDTH,
     K,
-    to_raw,
     to_wings,
 )
-from voldesk.surface.svi_kernels import SIGMA, B, total_variance
+from voldesk.surface.svi_kernels import SIGMA, B
 
 _POINTS: Final = 121
-_OWN: Final = 200
-_PAIR: Final = 220
+_OWN: Final = 200 + DIPS
+_PAIR: Final = 220 + DIPS
 _ROUNDS: Final = 9
 # Residuals are kept this small so that only the square of the loss is felt, not its wall at one.
 _SMALL: Final = 1e-3
@@ -64,62 +63,43 @@ class Projection:
     moved: bool
 
 
-@compiled
-def _distance(given: FloatArray, p: FloatArray, points: FloatArray) -> float:
-    total = 0.0
-    for i in range(points.shape[0]):
-        miss = total_variance(points[i, K], given) - total_variance(points[i, K], p)
-        total += miss * miss
-    return math.sqrt(total / points.shape[0])
-
-
-@compiled
-def _project(given: FloatArray, reach: float, p: FloatArray, distance: FloatArray) -> None:
+def _project(given: FloatArray, reach: float) -> tuple[FloatArray, FloatArray]:
+    """Slices free of arbitrage near the given ones, and their distances."""
     n = given.shape[0]
-    points, span, tau = np.zeros((n * _POINTS, POINT_WIDTH)), np.empty((n, 2), np.int64), np.zeros(n)
-    q, trial, boxes = np.empty((n, 5)), np.empty((n, 5)), np.empty((n, 2, 5))
-    own, pairs = np.empty((n, _OWN)), np.empty((max(n - 1, 0), _PAIR))
-    scale = np.zeros(n)
+    k = reach * np.linspace(-1.0, 1.0, _POINTS)
+    target = raw_variance(given, k)
+    scale = np.mean(np.abs(target), axis=1)
+    points = np.zeros((n, _POINTS, POINT_WIDTH))
+    points[:, :, K], points[:, :, MID] = k, target
+    points[:, :, PER], points[:, :, PULL] = _SMALL / scale[:, None], 1.0 / (_SMALL * _SMALL)
+    rows = points.reshape(-1, POINT_WIDTH)
+    span = _POINTS * (np.arange(n)[:, None] + np.arange(2))
+    q, p = np.empty((n, 5)), np.empty((n, 5))
     for i in range(n):
-        span[i, 0], span[i, 1] = i * _POINTS, (i + 1) * _POINTS
-        rows = points[span[i, 0] : span[i, 1]]
-        for j in range(_POINTS):
-            rows[j, K] = reach * (2.0 * j / (_POINTS - 1) - 1.0)
-            rows[j, MID] = total_variance(rows[j, K], given[i])
-            scale[i] += abs(rows[j, MID]) / _POINTS
-        rows[:, PER] = _SMALL / scale[i]
-        rows[:, PULL] = 1.0 / (_SMALL * _SMALL)
         to_wings(given[i], q[i])
-        boxes[i, 0], boxes[i, 1] = -math.inf, math.inf
-        boxes[i, 0, RIGHT] = boxes[i, 0, LEFT] = 1e-6 * scale[i]
-        boxes[i, 1, RIGHT] = boxes[i, 1, LEFT] = 2.0 - 1e-9
-        boxes[i, 0, VERTEX], boxes[i, 1, VERTEX] = min(-2.0 * reach, q[i, VERTEX]), max(2.0 * reach, q[i, VERTEX])
-        boxes[i, 0, WIDTH], boxes[i, 1, WIDTH] = min(1e-3, q[i, WIDTH]), max(10.0 * reach, q[i, WIDTH])
-        own_grid(rows, own[i])
-        if i > 0:
-            pair_grid(rows, rows, pairs[i - 1])
+    boxes = np.empty((n, 2, 5))
+    boxes[:, 0], boxes[:, 1] = -math.inf, math.inf
+    boxes[:, 0, [RIGHT, LEFT]], boxes[:, 1, [RIGHT, LEFT]] = 1e-6 * scale[:, None], 2.0 - 1e-9
+    boxes[:, 0, VERTEX], boxes[:, 1, VERTEX] = (
+        np.minimum(-2.0 * reach, q[:, VERTEX]),
+        np.maximum(2.0 * reach, q[:, VERTEX]),
+    )
+    boxes[:, 0, WIDTH], boxes[:, 1, WIDTH] = np.minimum(1e-3, q[:, WIDTH]), np.maximum(10.0 * reach, q[:, WIDTH])
+    own, pairs = lay_grids(rows, span, _OWN, _PAIR)
     settings, limits = np.zeros(SETTINGS), np.empty(4)
     settings[FADE], settings[MAX_STEPS] = 1.0, 200.0
-    best = math.inf
+    best, found = math.inf, p
     for i in range(_ROUNDS):
         limits[G_MARGIN], limits[GAP_MARGIN] = 1e-2 * 0.4**i, 2e-3 * 0.4**i
         limits[G_WEIGHT] = limits[GAP_WEIGHT] = 4.0**i
-        refine_jointly(q, points, span, tau, boxes, own, pairs, limits, settings)
-        for j in range(n):
-            to_raw(q[j], trial[j])
-        if not is_free(trial):
-            continue
-        total = 0.0
-        for j in range(n):
-            total += (_distance(given[j], trial[j], points[span[j, 0] : span[j, 1]]) / scale[j]) ** 2
-        if total < best:
-            best = total
-            p[:] = trial
+        refine_jointly(q, rows, span, np.zeros(n), boxes, own, pairs, limits, settings, p)
+        if is_free(p):
+            total = float(np.sum(np.mean((raw_variance(p, k) - target) ** 2, axis=1) / scale**2))
+            if total < best:
+                best, found = total, p.copy()
     if best == math.inf:
-        p[:] = trial
-        separate(p, np.zeros(n))
-    for j in range(n):
-        distance[j] = _distance(given[j], p[j], points[span[j, 0] : span[j, 1]])
+        separate(p, 1.0)
+    return found, np.sqrt(np.mean((raw_variance(found, k) - target) ** 2, axis=1))
 
 
 def project_arbitrage_free(params: ArrayLike, reach: float = 1.5) -> Projection:
@@ -147,6 +127,5 @@ def project_arbitrage_free(params: ArrayLike, reach: float = 1.5) -> Projection:
         raise InputError(f"slice {at} is {given[at].tolist()}; expected finite numbers, b > 0, |rho| < 1, sigma > 0.")
     if is_free(given) and bool(np.all(given[:, B] * (1.0 + np.abs(given[:, 2])) <= 2.0)):
         return Projection(rows, np.zeros(rows.shape[:-1]), False)
-    found, distance = np.empty_like(given), np.empty(given.shape[0])
-    _project(given, reach, found, distance)
+    found, distance = _project(given, reach)
     return Projection(found.reshape(rows.shape), distance.reshape(rows.shape[:-1]), True)

@@ -47,6 +47,7 @@ MOST_SLOPE: Final = 3.0
 _LEAST_WIDTH: Final = 2e-3
 _MOST_WIDTH: Final = 1.0  # of the quoted range; a wider vertex cannot be seen in it, only costs steps
 _LEAST_VOL: Final = 5e-3
+_LEAST_ROOT: Final = 1e-3  # keeps the root of h differentiable
 
 
 @compiled
@@ -186,7 +187,11 @@ def quote_terms(q: FloatArray, points: FloatArray, fade: float, normal: FloatArr
 def butterfly_terms(
     q: FloatArray, grid: FloatArray, margin: float, weight: float, normal: FloatArray, force: FloatArray
 ) -> float:
-    """Squares of what g misses of its margin at the grid points; adds matrix and gradient."""
+    """Squares of what h misses of its margin at the grid points; adds matrix and gradient.
+
+    g = bracket^2 - root^2 with bracket = 1 at k = 0: where g >= 0 on the whole line, h = bracket - root >= 0 as well. g is
+    flat where the bracket vanishes and rises again beyond, as if all were well; h keeps its slope.
+    """
     total = 0.0
     row = np.empty(5)
     sigma, b, d = q[WIDTH], 0.5 * (q[RIGHT] + q[LEFT]), 0.5 * (q[RIGHT] - q[LEFT])
@@ -200,12 +205,18 @@ def butterfly_terms(
         d1 = d + b * tilt
         curve = flat * flat * flat / sigma
         bracket = 1.0 - 0.5 * k * d1 / w
-        g = bracket * bracket - 0.25 * d1 * d1 * (1.0 / w + 0.25) + 0.5 * b * curve
-        if g >= margin:
+        inverse = 1.0 / w
+        square = 0.25 * d1 * d1 * (inverse + 0.25) - 0.5 * b * curve + _LEAST_ROOT * _LEAST_ROOT
+        if not (square > 0.0 and bracket * bracket < 1e9):  # nor where the grid has no point (NaN)
             continue
-        by_w = (bracket * k * d1 + 0.25 * d1 * d1) / (w * w)
-        by_d1 = -bracket * k / w - 0.5 * d1 * (1.0 / w + 0.25)
-        by_d2 = 0.5
+        root = math.sqrt(square)
+        h = bracket - root
+        if h >= margin:
+            continue
+        by_square = -0.5 / root
+        by_w = (0.5 * k * d1 - 0.25 * by_square * d1 * d1) * inverse * inverse
+        by_d1 = -0.5 * k * inverse + 0.5 * by_square * d1 * (inverse + 0.25)
+        by_d2 = -0.5 * by_square
         row[0] = by_w
         row[1] = by_w * 0.5 * sigma * (r + y - 1.0) + by_d1 * 0.5 * (1.0 + tilt) + by_d2 * 0.5 * curve
         row[2] = by_w * 0.5 * sigma * (r - y - 1.0) + by_d1 * 0.5 * (tilt - 1.0) + by_d2 * 0.5 * curve
@@ -215,7 +226,7 @@ def butterfly_terms(
             - by_d1 * b * curve * sigma * y
             + by_d2 * b * curve * (3.0 * tilt * tilt - 1.0)
         )
-        miss = weight * (margin - g)
+        miss = weight * (margin - h)
         total += 0.5 * miss * miss
         for a in range(5):
             force[a] -= miss * weight * row[a]

@@ -66,12 +66,35 @@ def least_variance(p: FloatArray) -> float:
     return least
 
 
+# Loops instead of array expressions: each of those costs the compiler as much as a kernel.
+
+
+@compiled
+def copy_row(source: FloatArray, target: FloatArray) -> None:
+    """target = source, both (n,)."""
+    for i in range(source.size):
+        target[i] = source[i]
+
+
+@compiled
+def _three(low: float, middle: float, high: float) -> FloatArray:
+    out = np.empty(3)
+    out[0], out[1], out[2] = low, middle, high
+    return out
+
+
+@compiled
+def _add(out: FloatArray, scale: float, row: FloatArray, shift: int) -> None:
+    """out += scale z^shift row, as polynomials in z."""
+    for i in range(row.size):
+        out[i + shift] += scale * row[i]
+
+
 @compiled
 def _multiply(left: FloatArray, right: FloatArray) -> FloatArray:
     out = np.zeros(left.size + right.size - 1)
     for i in range(left.size):
-        for j in range(right.size):
-            out[i + j] += left[i] * right[j]
+        _add(out, left[i], right, i)
     return out
 
 
@@ -79,30 +102,70 @@ def _multiply(left: FloatArray, right: FloatArray) -> FloatArray:
 def butterfly_polynomial(p: FloatArray) -> FloatArray:
     """Coefficients in z, lowest first, of 4 (z w)^2 (z^2 + 1)^3 g."""
     b, rho, sigma = p[B], p[RHO], p[SIGMA]
-    w = np.array([0.5 * b * sigma * (1.0 - rho), p[A], 0.5 * b * sigma * (1.0 + rho)])
-    k = np.array([-0.5 * sigma, p[M], 0.5 * sigma])
-    slope = np.array([-b * (1.0 - rho), 0.0, b * (1.0 + rho)])
-    circle = np.array([1.0, 0.0, 1.0])
-    bracket = 2.0 * _multiply(w, circle) - _multiply(k, slope)
+    w = _three(0.5 * b * sigma * (1.0 - rho), p[A], 0.5 * b * sigma * (1.0 + rho))
+    k = _three(-0.5 * sigma, p[M], 0.5 * sigma)
+    slope = _three(-b * (1.0 - rho), 0.0, b * (1.0 + rho))
+    circle = _three(1.0, 0.0, 1.0)
+    bracket = np.zeros(5)
+    _add(bracket, 2.0, _multiply(w, circle), 0)
+    _add(bracket, -1.0, _multiply(k, slope), 0)
     square = _multiply(w, w)
-    inner = 0.25 * square
-    inner[1:4] += w
-    total = _multiply(_multiply(bracket, bracket), circle) - _multiply(
-        _multiply(_multiply(slope, slope), circle), inner
-    )
-    total[3:8] += 16.0 * b / sigma * square
+    inner = np.zeros(5)
+    _add(inner, 0.25, square, 0)
+    _add(inner, 1.0, w, 1)
+    total = np.zeros(11)
+    _add(total, 1.0, _multiply(_multiply(bracket, bracket), circle), 0)
+    _add(total, -1.0, _multiply(_multiply(_multiply(slope, slope), circle), inner), 0)
+    _add(total, 16.0 * b / sigma, square, 3)
     return total
 
 
 @compiled
-def _halve(cell: FloatArray, left: FloatArray, right: FloatArray) -> None:
-    """De Casteljau at the middle: `cell` is overwritten."""
-    n = cell.size
-    for level in range(n):
-        left[level] = cell[0]
-        right[n - 1 - level] = cell[n - 1 - level]
-        for i in range(n - 1 - level):
-            cell[i] = 0.5 * (cell[i] + cell[i + 1])
+def _least(row: FloatArray) -> float:
+    """The smallest entry; NaN counts as -inf."""
+    least = math.inf
+    for i in range(row.size):
+        if not row[i] >= least:
+            least = row[i] if row[i] == row[i] else -math.inf
+    return least
+
+
+@compiled
+def _halve(row: FloatArray, other: FloatArray) -> None:
+    """De Casteljau at the middle: the left half stays in `row`, the right half goes to `other`."""
+    n = row.size
+    copy_row(row, other)
+    for level in range(1, n):
+        for i in range(n - level):
+            other[i] = 0.5 * (other[i] + other[i + 1])
+        row[level] = other[0]
+    # other[i] has been halved n - 1 - i times, which is the right half already.
+
+
+@compiled
+def _either_is_positive(first: FloatArray, second: FloatArray) -> bool:
+    """Proved that for all z > 0 one of two polynomials, given by their Bernstein coefficients, is not negative."""
+    n, m = first.size, second.size
+    upper, lower = np.empty((_DEPTH + 2, n)), np.empty((_DEPTH + 2, m))
+    depth = np.empty(_DEPTH + 2, np.int64)
+    copy_row(first, upper[0])
+    copy_row(second, lower[0])
+    depth[0] = 0
+    top = 0
+    while top >= 0:
+        if _least(upper[top]) >= 0.0 or _least(lower[top]) >= 0.0:
+            top -= 1
+            continue
+        starts_below = not (upper[top, 0] >= 0.0 or lower[top, 0] >= 0.0)
+        ends_below = not (upper[top, n - 1] >= 0.0 or lower[top, m - 1] >= 0.0)
+        if starts_below or ends_below or depth[top] == _DEPTH:
+            return False
+        _halve(upper[top], upper[top + 1])
+        _halve(lower[top], lower[top + 1])
+        depth[top] += 1
+        depth[top + 1] = depth[top]
+        top += 1
+    return True
 
 
 @compiled
@@ -110,27 +173,12 @@ def is_butterfly_free(p: FloatArray) -> bool:
     """True where g >= 0 is proved for all k and w > 0; a slice that touches g = 0 within rounding is refused."""
     if not least_variance(p) > 0.0 or not p[SIGMA] > 0.0:
         return False
-    n = 11
-    stack = np.empty((_DEPTH + 2, n))
-    depth = np.empty(_DEPTH + 2, np.int64)
-    stack[0] = butterfly_polynomial(p) / _BINOMIAL_10
-    depth[0] = 0
-    cell, left, right = np.empty(n), np.empty(n), np.empty(n)
-    top = 0
-    while top >= 0:
-        if stack[top].min() >= 0.0:
-            top -= 1
-            continue
-        if not (stack[top, 0] >= 0.0 and stack[top, n - 1] >= 0.0) or depth[top] == _DEPTH:
-            return False
-        cell[:] = stack[top]
-        _halve(cell, left, right)
-        stack[top] = left
-        stack[top + 1] = right
-        depth[top] += 1
-        depth[top + 1] = depth[top]
-        top += 1
-    return True
+    polynomial = butterfly_polynomial(p)
+    for i in range(polynomial.size):
+        polynomial[i] /= _BINOMIAL_10[i]
+    never = np.empty(1)
+    never[0] = -1.0
+    return _either_is_positive(polynomial, never)
 
 
 @compiled
@@ -140,51 +188,25 @@ def is_calendar_free(early: FloatArray, late: FloatArray) -> bool:
     z (w_late - w_early) = A(z) + b_late sqrt(B(z)); it is >= 0 where A >= 0 or b_late^2 B - A^2 >= 0.
     """
     sigma = early[SIGMA]
-    k = np.array([-0.5 * sigma, early[M] - late[M], 0.5 * sigma])
+    k = _three(-0.5 * sigma, early[M] - late[M], 0.5 * sigma)
     b, rho = early[B], early[RHO]
-    linear = late[B] * late[RHO] * k
-    linear[0] -= 0.5 * b * sigma * (1.0 - rho)
-    linear[1] += late[A] - early[A]
-    linear[2] -= 0.5 * b * sigma * (1.0 + rho)
-    quartic = _multiply(k, k)
-    quartic[2] += late[SIGMA] * late[SIGMA]
-    quartic *= late[B] * late[B]
-    quartic -= _multiply(linear, linear)
+    tilt = late[B] * late[RHO]
+    linear = _three(
+        tilt * k[0] - 0.5 * b * sigma * (1.0 - rho),
+        tilt * k[1] + late[A] - early[A],
+        tilt * k[2] - 0.5 * b * sigma * (1.0 + rho),
+    )
+    square = late[B] * late[B]
+    quartic = np.zeros(5)
+    _add(quartic, square, _multiply(k, k), 0)
+    quartic[2] += square * late[SIGMA] * late[SIGMA]
+    _add(quartic, -1.0, _multiply(linear, linear), 0)
     # Slopes that agree cancel to rounding in the outer coefficients: what is below that noise is zero.
-    noise = 4e-16 * late[B] * late[B] * np.abs(k).max() ** 2
+    noise = 4e-16 * square * max(abs(k[1]), abs(k[2])) ** 2
     for i in range(5):
-        if abs(quartic[i]) < noise:
-            quartic[i] = 0.0
+        quartic[i] = quartic[i] / _BINOMIAL_4[i] if abs(quartic[i]) >= noise else 0.0
     linear[1] *= 0.5
-    upper = np.empty((_DEPTH + 2, 5))
-    lower = np.empty((_DEPTH + 2, 3))
-    depth = np.empty(_DEPTH + 2, np.int64)
-    upper[0] = quartic / _BINOMIAL_4
-    lower[0] = linear
-    depth[0] = 0
-    cell5, left5, right5 = np.empty(5), np.empty(5), np.empty(5)
-    cell3, left3, right3 = np.empty(3), np.empty(3), np.empty(3)
-    top = 0
-    while top >= 0:
-        if upper[top].min() >= 0.0 or lower[top].min() >= 0.0:
-            top -= 1
-            continue
-        starts_below = not (upper[top, 0] >= 0.0 or lower[top, 0] >= 0.0)
-        ends_below = not (upper[top, 4] >= 0.0 or lower[top, 2] >= 0.0)
-        if starts_below or ends_below or depth[top] == _DEPTH:
-            return False
-        cell5[:] = upper[top]
-        cell3[:] = lower[top]
-        _halve(cell5, left5, right5)
-        _halve(cell3, left3, right3)
-        upper[top] = left5
-        upper[top + 1] = right5
-        lower[top] = left3
-        lower[top + 1] = right3
-        depth[top] += 1
-        depth[top + 1] = depth[top]
-        top += 1
-    return True
+    return _either_is_positive(quartic, linear)
 
 
 @compiled

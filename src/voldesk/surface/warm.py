@@ -16,8 +16,9 @@ from voldesk.surface.svi import SviRaw, durrleman
 from voldesk.surface.svi_fit import fit_slices
 
 
-def example_quotes(asof_ns: int = 0) -> ChainQuotes:
-    """A small made-up chain, two expiries of 15 strikes around 100, priced off a skewed smile with a spread."""
+def example_quotes(asof_ns: int = 0, falling: float = 0.0) -> ChainQuotes:
+    """A small made-up chain, two expiries of 15 strikes around 100, priced off a skewed smile with a spread. falling:
+    by how much the later volatilities are lower; 0.22 makes the expiries cross."""
     k = np.linspace(-0.35, 0.35, 15)
     days = np.array([30, 90])
     expiry_ns = np.repeat(asof_ns + days * NS_PER_DAY, 2 * k.size)
@@ -25,6 +26,7 @@ def example_quotes(asof_ns: int = 0) -> ChainQuotes:
     strike = np.tile(100.0 * np.exp(k), 2 * days.size)
     is_call = np.tile(np.repeat([True, False], k.size), days.size)
     sigma = 0.5 - 0.2 * np.log(strike / 100.0) + 0.6 * np.log(strike / 100.0) ** 2
+    sigma -= np.where(tau > 0.1, falling, 0.0)
     forward = np.full(strike.shape, 100.0)
     bid = black.price(forward, strike, tau, sigma - 0.01, 1.0, is_call)
     ask = black.price(forward, strike, tau, sigma + 0.01, 1.0, is_call)
@@ -36,7 +38,7 @@ def warm() -> list[tuple[str, Callable[[], object]]]:
     made: list[Surface] = []
 
     def fit() -> Surface:
-        made.append(fit_surface(example_quotes(), 0, "WARM"))
+        made.append(fit_surface(example_quotes(falling=0.22), 0, "WARM"))
         return made[-1]
 
     def read() -> object:
