@@ -71,6 +71,13 @@ def test_an_expiry_without_pairs_says_so_and_gives_nothing() -> None:
     assert np.all(np.isnan(european.bid[quotes.expiry_ns == 30 * NS_PER_DAY]))
 
 
+def test_flags_of_one_and_zero_pick_the_same_rows() -> None:
+    quotes, _ = _chain({60: 0.01})
+    columns = (quotes.bid, quotes.ask, 100.0, RATE)
+    same = AmericanQuotes(quotes.expiry_ns, quotes.strike, quotes.is_call.astype(np.int64), *columns)
+    assert implied_carry(same, 0).dividend_yield == implied_carry(quotes, 0).dividend_yield
+
+
 def test_a_missing_spot_is_refused() -> None:
     quotes, _ = _chain({30: 0.0})
     with pytest.raises(InputError, match="price of the underlying"):

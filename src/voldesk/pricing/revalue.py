@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from voldesk.core.arrays import BoolArray, FloatArray, IntArray
 from voldesk.core.errors import InputError
+from voldesk.pricing.broadcast import call_flags
 from voldesk.pricing.european.revalue_kernels import BLOCK, revalue_kernel
 from voldesk.pricing.rows import share_out
 
@@ -75,7 +76,7 @@ def revalue(book: OptionBook, scenarios: Scenarios, *, threads: int = 1) -> Floa
 
     def flags(values: ArrayLike) -> BoolArray:
         wide = np.empty(count, np.bool_)
-        wide[...] = values
+        wide[...] = call_flags(values)
         return wide
 
     spot_move, vol_shift, years_ahead = _cases(scenarios)

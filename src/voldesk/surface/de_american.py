@@ -23,6 +23,7 @@ from voldesk.core.arrays import BoolArray, FloatArray, IntArray
 from voldesk.core.errors import InputError
 from voldesk.core.units import NS_PER_YEAR
 from voldesk.pricing import american, black
+from voldesk.pricing.broadcast import call_flags
 from voldesk.surface.fit import ChainQuotes
 
 _NEAR: Final = 1.0  # deviations from spot within which calls and puts are compared
@@ -71,6 +72,9 @@ class AmericanQuotes:
         for name in ("strike", "is_call", "bid", "ask"):
             if getattr(self, name).shape != self.expiry_ns.shape:
                 raise InputError(f"{name} has shape {getattr(self, name).shape}; expected {self.expiry_ns.shape}.")
+        object.__setattr__(
+            self, "is_call", call_flags(self.is_call)
+        )  # rows are picked with it: 0 and 1 would be row numbers
 
 
 class _Pairs(NamedTuple):

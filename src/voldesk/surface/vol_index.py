@@ -20,6 +20,7 @@ from voldesk.core.arrays import BoolArray, FloatArray, IntArray
 from voldesk.core.errors import InputError
 from voldesk.core.units import DAYS_PER_YEAR
 from voldesk.pricing import black
+from voldesk.pricing.broadcast import call_flags
 from voldesk.pricing.implied_vol import implied_vol
 from voldesk.surface.fit import ChainQuotes
 from voldesk.surface.measures import delta_moneyness
@@ -71,7 +72,7 @@ def strip_variance(
     quoted twice on one side.
     """
     strikes, low, high = (np.asarray(v, np.float64).reshape(-1) for v in (strike, bid, ask))
-    calls = np.asarray(is_call, np.bool_).reshape(-1)
+    calls = call_flags(is_call).reshape(-1)
     if not strikes.shape == low.shape == high.shape == calls.shape:
         raise InputError(
             f"columns have {strikes.size}, {calls.size}, {low.size}, {high.size} rows; expected one length."
