@@ -218,6 +218,19 @@ def test_boundary_of_a_long_put_nears_that_of_the_perpetual_one() -> None:
     assert 98.0 < boundary.upper[-1] <= 100.0
 
 
+@pytest.mark.parametrize("amount", [3.0, 8.0])
+def test_a_call_is_exercised_just_before_a_dividend_and_at_no_other_time(amount: float) -> None:
+    rate, sigma, last = 0.05, 0.2, 0.75
+    dividends = DividendSchedule((0.25, last), (amount, amount))
+    found = exercise_boundary(100.0, 100.0, 1.0, rate, sigma, True, dividends=dividends)
+    exercised = np.isfinite(found.lower)
+    assert found.times[exercised].tolist() == [0.25, last]
+    assert np.all(found.upper[exercised] == math.inf)
+    # Before the last one: where the call after the fall is worth what exercise gives.
+    due = brentq(lambda s: s - 100.0 - closed_form(s - amount, 100.0, 0.25, rate, 0.0, sigma, True), 100.5, 200.0)
+    assert abs(found.lower[exercised][1] - due) < 0.02
+
+
 def test_double_boundary_of_a_put_under_negative_rates() -> None:
     """Andersen & Lake (2021), "Fast American option pricing: the double-boundary case": q < r < 0. The two boundaries
     start from K and K r / q at expiry, and the grid needs no knowledge of them."""
@@ -298,6 +311,7 @@ def test_requests_that_make_no_sense_are_refused_in_one_line() -> None:
     for bad, message in (
         ({"nodes": 200}, "such as 201"),
         ({"nodes": 10**7 + 1}, "expected 21 to 5001"),
+        ({"nodes": 201.0}, "whole number"),
         ({"steps": 10**9}, "expected 4 to"),
         ({"local_vol": grid}, "sigma=None"),
     ):

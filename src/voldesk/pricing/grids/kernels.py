@@ -287,8 +287,9 @@ def pay_dividend(work: FloatArray, edges: FloatArray, held: BoolArray, amount: f
     fall(work[SPOT], value, amount, stage)
     stage[n - 1] = edges[1, 0] * max(work[SPOT, n - 1] - amount, 0.0) + edges[1, 1]
     for j in range(n):
-        held[j] = not (american and stage[j] < payoff[j])
-        value[j] = stage[j] if held[j] else payoff[j]
+        # Nothing is exercised for nothing: interpolation may leave a worthless option a hair under zero.
+        held[j] = not (american and payoff[j] > 0.0 and stage[j] < payoff[j])
+        value[j] = max(stage[j], payoff[j]) if american else stage[j]
     for end in range(2):
         j = 0 if end == 0 else n - 1
         edges[end, 1] = value[j] - edges[end, 0] * work[SPOT, j]
