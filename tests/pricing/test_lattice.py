@@ -148,6 +148,13 @@ def test_deep_in_the_money_put_is_exercised_at_once() -> None:
     assert [float(value) for value in g] == [50.0, -1.0, 0.0, 0.0, 0.0, 0.0]
 
 
+@pytest.mark.parametrize("steps", [7, 101, 501, 1001])
+def test_rounding_does_not_hide_that_exercise_is_due(steps: int) -> None:
+    option = (120.20793103571627, 100.0, 1.9350340144744917, -0.035337589099688926, 0.04828771810365318)
+    g = lattice.greeks(*option, 0.05726224825225073, True, steps=steps)
+    assert [float(value) for value in g] == [option[0] - 100.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+
+
 def test_compiled_tree_is_its_plain_twin(monkeypatch) -> None:
     option = (100.0, 105.0, 0.7, 0.04, 0.02, 0.3, -1.0)
     scratch = np.empty(60), np.empty(60)

@@ -20,6 +20,7 @@ _Option = tuple[float, float, float, float, float, float, float]
 
 _WIDEST: Final = 690.0  # log of the outermost node over the spot: beyond, nodes overflow
 _LEAST: Final = 1e-280  # of a branch's probability
+_ROUNDING: Final = 4e-15  # of spot and strike, per step of the tree
 _BUMP: Final = 1e-3  # of vega (times sigma) and rho (over tau, at most 1e-3): the tree is smooth in both
 
 
@@ -141,8 +142,10 @@ def extrapolated(
     first = half / float(n - half)
     weight = first if american else half * half / float(n * n - half * half)
     price = max(fine + weight * (fine - coarse), 0.0)
-    if american and price <= side * (spot - strike):
-        return side * (spot - strike), side, 0.0
+    intrinsic, slack = side * (spot - strike), _ROUNDING * n * (spot + strike)
+    # Extrapolation leaves a little rounding on a price that is the intrinsic value in both trees.
+    if american and price <= intrinsic + (slack if intrinsic > slack else 0.0):
+        return intrinsic, side, 0.0
     return price, fine_delta + first * (fine_delta - coarse_delta), fine_gamma + first * (fine_gamma - coarse_gamma)
 
 
