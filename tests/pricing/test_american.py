@@ -260,6 +260,15 @@ def test_every_ordinary_option_has_a_value_whatever_the_signs_of_the_rates() -> 
     assert error.max() < 3e-5
 
 
+def test_rates_too_small_to_matter_give_the_european_value_where_no_boundary_is_found() -> None:
+    option = (117.30332503242231, 100.0, 0.003775313361713651)
+    rate, dividend_yield, sigma = 5.506811622321507e-09, 5.330174415925626e-09, 2.5007027872276626
+    found = float(american.price(*option, rate, dividend_yield, sigma, True))
+    carried = np.exp(-rate * option[2])
+    forward = option[0] * np.exp((rate - dividend_yield) * option[2])
+    assert abs(found - float(black.price(forward, 100.0, option[2], sigma, carried, True))) < 1e-8
+
+
 def test_implied_volatility_says_why_there_is_none() -> None:
     price = [20.0, 19.9, 101.0, math.nan, 25.0]
     sigma, status = american.implied_vol(price, 80.0, 100.0, 0.5, 0.05, 0.0, False)

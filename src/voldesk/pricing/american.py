@@ -2,7 +2,7 @@
 
 Sources: Andersen, Lake & Offengenden (2016), "High-performance American option pricing", Journal of Computational
 Finance 20(1); Andersen & Lake (2021), "Fast American option pricing: the double-boundary case", Wilmott. How the
-boundary is solved is told in `american_boundary`, how vega and rho follow it in `american_value`.
+boundary is solved is told in `early_exercise.boundary`, how vega and rho follow it in `early_exercise.value`.
 
 Rates and yields may have any sign. Where waiting costs nothing (a put with rate <= 0 and rate <= yield; a call with
 rate and yield exchanged) results are the European ones to the last bit. Where q < r < 0 a put (r < q < 0 a call) has two
@@ -10,7 +10,9 @@ boundaries and both are used. Inputs broadcast against each other; results have 
 `tau` ACT/365 years, sigma, rate and yield decimals per year, Greeks the bare derivatives.
 
 Limits: at tau = 0 the intrinsic value; at sigma = 0 the best time to exercise on the one path there is. NaN, infinite
-or negative input, and a spot or strike of zero, give NaN.
+or negative input, and a spot or strike of zero, give NaN. So does, rarely, a drift of dozens of deviations
+(|rate - yield| sqrt(tau) / sigma above about 40), where no boundary is found; near it `STANDARD` is right to 1e-3 of the
+strike only. Beyond tau of about a hundred years the nodes do not suffice.
 
 Cost is per option: in a chain no two options share tau, rate, yield and sigma. Where neighbouring rows do (a ladder of
 spots or strikes, scenarios), their boundary is solved once, since it scales with the strike.
@@ -128,7 +130,7 @@ def greeks(
 
     >>> g = greeks(100.0, 100.0, 0.5, 0.05, 0.02, 0.25, False)
     >>> round(float(g.delta), 6), round(float(g.vega), 4)
-    (-0.441057, 27.5342)
+    (-0.441057, 27.5341)
     """
     shape, inputs, steps = columns(spot, strike, tau, rate, dividend_yield, sigma, is_call=is_call)
     out = np.empty((len(AmericanGreeks._fields), *shape))

@@ -31,7 +31,6 @@ LEAST_MILLS: Final = -0.875
 
 _ROUND: Final = 6755399441055744.0  # 1.5 * 2^52: adding it rounds to an integer, which is then in the low bits
 _ROUND_BITS: Final = 0x4338000000000000
-_ONE_BITS: Final = 0x3FF0000000000000
 _HALF_OCTAVE: Final = 1 << 51
 _EXPONENT: Final = ~((1 << 52) - 1)
 _ROOT_HALF_BITS: Final = 0x3FE6A09E667F3BCD

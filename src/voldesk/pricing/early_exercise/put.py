@@ -22,7 +22,7 @@ SINGLE: Final = 1
 DOUBLE: Final = 2
 MET: Final = 3  # two boundaries that meet before the option's time to expiry
 AWAITED: Final = 4  # two boundaries, not solved yet
-FLEETING: Final = 5  # two boundaries that meet so soon that no premium comes of them
+FLEETING: Final = 5  # no boundary to speak of: no premium comes of it
 
 STEADY: Final = 1e-8  # total volatility below which the path is taken as certain
 _NO_PREMIUM: Final = 1e-8  # of the strike
@@ -249,6 +249,9 @@ def single_boundary(
             longer = min(tau, _GROWTH * horizon)
             _stretch(nodes, math.sqrt(longer / horizon), ws.node[0, boundary.H])
             horizon = longer
+    if rate * tau < _NO_PREMIUM and dividend_yield * tau > -_NO_PREMIUM:
+        # An American put is worth no more than a European one on a strike that grows at the rate.
+        return Boundaries(FLEETING, tau, math.nan, math.nan, math.nan, math.nan)
     return Boundaries(NONE, math.nan, math.nan, math.nan, math.nan, math.nan)
 
 
