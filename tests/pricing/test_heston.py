@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import mpmath
 import numpy as np
@@ -119,6 +120,9 @@ def test_expiry_pays_the_discounted_payoff_and_nonsense_is_nan() -> None:
     )
     assert got[0] == pytest.approx(9.0)
     assert np.isnan(got[2:]).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isnan(heston.greeks(COS_PAPER, 100.0, 90.0, [1.0, 0.0, 1.0], [0.0, -1.0, np.nan], True)).all()
 
 
 def test_arguments_broadcast_and_order_of_expiries_does_not_matter() -> None:

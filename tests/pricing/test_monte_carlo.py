@@ -224,6 +224,8 @@ def test_settings_out_of_range_are_refused() -> None:
         Settings(scrambles=2)
     with pytest.raises(InputError, match="paths=10"):
         Settings(paths=10)
+    with pytest.raises(InputError, match="max_step=0"):
+        Settings(max_step=0.0)
     assert (
         monte_carlo.price(Gbm(0.2), European(100.0, True), YEAR, seed=1, settings=Settings(paths=100_000)).paths
         == 131_072

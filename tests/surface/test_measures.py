@@ -108,6 +108,12 @@ def test_deltas_are_found_on_every_form_and_between_expiries(form: int, delta: f
     assert math.isnan(float(measures.delta_moneyness(smile, -1.0, 0.25, True)))
 
 
+@pytest.mark.parametrize("delta", [0.0, 1.0, 1.5, -0.25, 25.0, math.nan])
+def test_a_size_that_no_delta_has_is_refused(delta: float) -> None:
+    with pytest.raises(InputError, match="between 0 and 1"):
+        measures.delta_moneyness(surface(), 0.1, [0.25, delta], True)
+
+
 def test_skew_range_and_convexity_are_those_of_the_smile() -> None:
     smile = surface()
     found = measures.smile_shape(smile, 0.9, 1.1)

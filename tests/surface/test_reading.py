@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -154,6 +155,11 @@ def test_scalars_and_shapes_broadcast_and_an_integer_is_an_expiry() -> None:
         assert float(surface.implied_vol(95.0, expiry)) == float(surface.implied_vol(95.0, expiry / NS_PER_YEAR))
         assert math.isnan(float(surface.implied_vol(95.0, -1.0)))
         assert math.isnan(float(surface.implied_vol(math.nan, 0.1)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert np.isnan(surface.implied_vol([0.0, -90.0, math.inf], 0.1)).all()
+            assert np.isnan(surface.local_vol([0.0, -90.0], 0.1).local_vol).all()
+            assert np.isnan(surface.atm_iv([-1.0, math.nan])).all()
         assert surface.expiry_ns.tolist() == [d * NS_PER_DAY for d in DAYS]
 
 

@@ -1,4 +1,4 @@
-"""Monte Carlo prices: any payoff of `mc_payoffs` under any model of `mc_simulate`, with an error bar that holds.
+"""Monte Carlo prices: any payoff of `simulation.payoffs` under any model of `simulation.simulate`, with an error bar that holds.
 
 The sample is made of independent randomisations of a Sobol net (32 by default, 4,096 paths each). Points of one net are
 not independent, so the error is estimated from the spread of the 32 means alone (Owen 1997; L'Ecuyer 2018, "Randomized
@@ -61,6 +61,8 @@ class Settings:
             raise InputError(
                 f"scrambles={self.scrambles}; expected {LEAST_SCRAMBLES} or more, since their spread is the error bar."
             )
+        if not self.max_step > 0.0:
+            raise InputError(f"max_step={self.max_step}; expected years above 0, such as 0.02.")
         if self.paths < 2 * self.scrambles:
             raise InputError(f"paths={self.paths}; expected at least two per scramble, {2 * self.scrambles}.")
 
@@ -92,8 +94,11 @@ class Estimate(NamedTuple):
     seed: int
 
     def interval(self, confidence: float = 0.95) -> tuple[FloatArray, FloatArray]:
-        """Bounds that hold the price with the given confidence, sampling error only."""
+        """Bounds that hold the price with the given confidence (0 to 1, else InputError), sampling error only."""
         from scipy.special import stdtrit
+
+        if not 0.0 < confidence < 1.0:
+            raise InputError(f"confidence={confidence}; expected a share between 0 and 1, such as 0.95.")
 
         reach = float(stdtrit(self.degrees, 0.5 + 0.5 * confidence)) * self.error
         return self.price - reach, self.price + reach

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from voldesk.core.arrays import FloatArray, IntArray
 from voldesk.core.errors import InputError
+from voldesk.pricing.broadcast import call_flags
 from voldesk.pricing.normal import quantile
 from voldesk.surface.reading import VolSurface
 
@@ -94,11 +95,15 @@ def delta_moneyness(surface: VolSurface, tau: ArrayLike, delta: ArrayLike, is_ca
     """Log-moneyness of the strike whose forward delta has the size `delta`, 0 < delta < 1; the arguments broadcast.
 
     Newton's method on d1 inside a bracket: d1 falls in k where there are no butterflies (Fukasawa 2012). NaN where the
-    surface has no value.
+    surface has no value. Raises InputError for other sizes.
     """
     years, size, calls = np.broadcast_arrays(
-        np.asarray(tau, np.float64), np.asarray(delta, np.float64), np.asarray(is_call, np.bool_)
+        np.asarray(tau, np.float64), np.asarray(delta, np.float64), call_flags(is_call)
     )
+    if not np.all((size > 0.0) & (size < 1.0)):
+        raise InputError(
+            f"delta={size[~((size > 0.0) & (size < 1.0))].flat[0]}; expected a size between 0 and 1, such as 0.25."
+        )
     target = np.array([quantile(d if call else 1.0 - d) for d, call in zip(size.flat, calls.flat, strict=True)])
     target = target.reshape(size.shape)
     low, high = np.full(size.shape, -1.0), np.full(size.shape, 1.0)

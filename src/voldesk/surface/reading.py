@@ -114,10 +114,10 @@ class VolSurface(ABC):
     def implied_vol(self, strike: ArrayLike, expiry_or_tau: ArrayLike) -> FloatArray:
         """Volatility of a strike; expiry as integer ns, or tau as float years; the two broadcast.
 
-        NaN where no slice is usable or the expiry has passed.
+        NaN where no slice is usable, the expiry has passed, or the strike is not positive and finite.
         """
         tau = self.years(expiry_or_tau)
-        return self._vol(np.log(np.asarray(strike, np.float64) / self.forward(tau)), tau)
+        return self._vol(self._log_moneyness(strike, tau), tau)
 
     def atm_iv(self, tau: ArrayLike) -> FloatArray:
         """Volatility at the forward, shape of tau (float years, or integer expiry ns)."""
@@ -130,12 +130,18 @@ class VolSurface(ABC):
         NaN with a status (`LocalVolStatus`) where the surface has arbitrage or no slice is usable.
         """
         tau = self.years(expiry_or_tau)
-        k = np.log(np.asarray(strike, np.float64) / self.forward(tau))
+        k = self._log_moneyness(strike, tau)
         return dupire(k, *self.variance_shape(k, tau))
+
+    def _log_moneyness(self, strike: ArrayLike, tau: FloatArray) -> FloatArray:
+        """NaN for a strike that is no price."""
+        level = np.asarray(strike, np.float64)
+        usable = np.where((level > 0.0) & (level < np.inf), level, np.nan)
+        return np.asarray(np.log(usable / self.forward(tau)))
 
     def _vol(self, k: FloatArray, tau: FloatArray) -> FloatArray:
         years = _lengthened(tau)
-        return np.sqrt(self.total_variance(k, years) / years)
+        return np.sqrt(self.total_variance(k, years) / np.where(years > 0.0, years, np.nan))
 
 
 def _lengthened(tau: FloatArray) -> FloatArray:

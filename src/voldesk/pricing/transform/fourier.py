@@ -336,9 +336,9 @@ def greeks(
     """Price and Greeks under one model; NaN as in `values`. At tau = 0 the limits: a step delta, gamma inf at the strike."""
     rows = values(model, ALL_ROWS, forward, strike, tau, discount, is_call)
     years = np.asarray(tau, np.float64)
-    rate = np.divide(
-        -np.log(discount), years, out=np.zeros(np.broadcast_shapes(years.shape, np.shape(discount))), where=years > 0.0
-    )
+    carried = np.asarray(discount, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):  # such rows are NaN in `rows`
+        rate = np.where(years > 0.0, -np.log(carried) / years, 0.0)
     theta = rate * rows[VALUE, ...] - rows[TAU, ...]
     vega = rows[FIRST_PARAMETER + V0, ...]
     return Greeks(rows[VALUE, ...], rows[LOG_FORWARD, ...], rows[LOG_FORWARD_TWICE, ...], theta, vega)
