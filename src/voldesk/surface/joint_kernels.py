@@ -39,7 +39,8 @@ OWN_GRID: Final = 48 + DIPS
 PAIR_GRID: Final = 60 + DIPS
 _FAR: Final = 10.0
 _WING: Final = 10
-_SCAN: Final = 192  # points of the search for dips, evenly in asinh((k - m) / sigma)
+_OUTWARD: Final = np.arange(1, _WING + 1) / _WING
+_SCAN: Final = 128  # points of the search for dips, evenly in asinh((k - m) / sigma)
 _SCAN_TO: Final = 6.0
 
 
@@ -50,28 +51,22 @@ def lay_grids(points: FloatArray, span: IntArray, own: int, pair: int) -> tuple[
     points and span as of `refine_jointly`.
     """
     low, high = points[span[:, 0], K, None], points[span[:, 1] - 1, K, None]
-    own_grid = np.full((low.size, own), math.nan)
-    pair_grid = np.full((max(low.size - 1, 0), pair), math.nan)
-    _spread(own_grid[:, _WING : own - DIPS - _WING], low, high)
-    _widen(own_grid[:, : own - DIPS], low, high)
-    if low.size > 1:
-        middle = pair_grid[:, _WING : pair - DIPS - _WING]
-        half = middle.shape[1] // 2
-        _spread(middle[:, :half], low[:-1], high[:-1])
-        _spread(middle[:, half:], low[1:], high[1:])
-        _widen(pair_grid[:, : pair - DIPS], np.minimum(low[:-1], low[1:]), np.maximum(high[:-1], high[1:]))
-    return own_grid, pair_grid
+    within = np.linspace(-0.1, 1.1, own - DIPS - 2 * _WING)
+    dense = low + (high - low) * within
+    own_grid = _widened(low, high, dense)
+    if low.size < 2:
+        return own_grid, np.empty((0, pair))
+    within = np.linspace(-0.1, 1.1, pair // 2 - DIPS // 2 - _WING)
+    dense = low + (high - low) * within
+    outer = np.minimum(low[:-1], low[1:]), np.maximum(high[:-1], high[1:])
+    return own_grid, _widened(*outer, dense[:-1], dense[1:])
 
 
-def _spread(grid: FloatArray, low: FloatArray, high: FloatArray) -> None:
-    grid[:] = low - 0.1 * (high - low) + 1.2 * (high - low) * np.linspace(0.0, 1.0, grid.shape[1])
-
-
-def _widen(grid: FloatArray, low: FloatArray, high: FloatArray) -> None:
-    """The first and last entries, ever farther from the quoted range."""
+def _widened(low: FloatArray, high: FloatArray, *dense: FloatArray) -> FloatArray:
+    """Rows of a grid: ever farther from the quoted range on either side of its dense points, and room for dips."""
     away = 0.1 * np.maximum(high - low, 0.02)
-    away = away * (_FAR / away) ** (np.arange(1, _WING + 1) / _WING)
-    grid[:, :_WING], grid[:, -_WING:] = low - away[:, ::-1], high + away
+    away = away * (_FAR / away) ** _OUTWARD
+    return np.concatenate((low - away[:, ::-1], *dense, high + away, np.full((low.size, DIPS), math.nan)), axis=1)
 
 
 @fused
@@ -104,7 +99,9 @@ def gap_terms(
             coupling[a, a] -= square / (late[a] * early[a])
     wide = 1.0 + 1.01 * margin
     for i in range(grid.size):
-        if not variance_at(grid[i], late) < variance_at(grid[i], early) * wide:
+        if grid[i] != grid[i]:  # no point
+            continue
+        if variance_at(grid[i], late) >= variance_at(grid[i], early) * wide:
             continue
         w = variance_row(grid[i], early, e)
         v = variance_row(grid[i], late, f)

@@ -195,24 +195,25 @@ def butterfly_terms(
     total = 0.0
     row = np.empty(5)
     sigma, b, d = q[WIDTH], 0.5 * (q[RIGHT] + q[LEFT]), 0.5 * (q[RIGHT] - q[LEFT])
+    per_sigma = 1.0 / sigma
     for i in range(grid.size):
         k = grid[i]
-        y = (k - q[VERTEX]) / sigma
+        if k != k:  # no point
+            continue
+        y = (k - q[VERTEX]) * per_sigma
         flat = 1.0 / math.sqrt(1.0 + y * y)
         r = (1.0 + y * y) * flat
         tilt = y * flat
         w = q[LEVEL] + sigma * (b * (r - 1.0) + d * y)
         d1 = d + b * tilt
-        curve = flat * flat * flat / sigma
-        bracket = 1.0 - 0.5 * k * d1 / w
+        curve = flat * flat * flat * per_sigma
         inverse = 1.0 / w
+        bracket = 1.0 - 0.5 * k * d1 * inverse
         square = 0.25 * d1 * d1 * (inverse + 0.25) - 0.5 * b * curve + _LEAST_ROOT * _LEAST_ROOT
-        if not (square > 0.0 and bracket * bracket < 1e9):  # nor where the grid has no point (NaN)
+        spare = bracket - margin
+        if not square > 0.0 or (spare >= 0.0 and spare * spare >= square):
             continue
         root = math.sqrt(square)
-        h = bracket - root
-        if h >= margin:
-            continue
         by_square = -0.5 / root
         by_w = (0.5 * k * d1 - 0.25 * by_square * d1 * d1) * inverse * inverse
         by_d1 = -0.5 * k * inverse + 0.5 * by_square * d1 * (inverse + 0.25)
@@ -220,13 +221,13 @@ def butterfly_terms(
         row[0] = by_w
         row[1] = by_w * 0.5 * sigma * (r + y - 1.0) + by_d1 * 0.5 * (1.0 + tilt) + by_d2 * 0.5 * curve
         row[2] = by_w * 0.5 * sigma * (r - y - 1.0) + by_d1 * 0.5 * (tilt - 1.0) + by_d2 * 0.5 * curve
-        row[3] = -by_w * d1 - by_d1 * b * curve + by_d2 * 3.0 * b * curve * tilt * flat / sigma
+        row[3] = -by_w * d1 - by_d1 * b * curve + by_d2 * 3.0 * b * curve * tilt * flat * per_sigma
         row[4] = (
             by_w * b * sigma * (flat - 1.0)
             - by_d1 * b * curve * sigma * y
             + by_d2 * b * curve * (3.0 * tilt * tilt - 1.0)
         )
-        miss = weight * (margin - h)
+        miss = weight * (root - spare)
         total += 0.5 * miss * miss
         for a in range(5):
             force[a] -= miss * weight * row[a]
