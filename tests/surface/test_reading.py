@@ -116,15 +116,48 @@ def test_between_expiries_total_variance_is_linear_along_forward_moneyness(form:
 
 
 @pytest.mark.parametrize("form", ["svi", "essvi", "sabr", "grid"])
-def test_outside_the_expiries_volatility_at_fixed_moneyness_is_flat(form: str) -> None:
+def test_before_the_first_expiry_volatility_at_fixed_moneyness_is_flat(form: str) -> None:
     surface = made(form, 0.5, -0.3, 0.6)
     k = np.array([-0.3, 0.0, 0.2])
-    near, far = surface.tau[0], surface.tau[-1]
+    near = surface.tau[0]
     first = np.sqrt(surface.total_variance(k, near) / near)
     for tau in (0.0, 1e-6, 0.5 * near):
         np.testing.assert_allclose(surface.implied_vol(100.0 * np.exp(k), tau), first, rtol=1e-9)
-    last = np.sqrt(surface.total_variance(k, far) / far)
-    np.testing.assert_allclose(surface.implied_vol(104.0 * np.exp(k), 1.3 * far), last, rtol=1e-12)
+
+
+@pytest.mark.parametrize("form", LINEAR)
+def test_beyond_the_last_expiry_every_strike_gains_the_moneys_variance(form: str) -> None:
+    surface = made(form, 0.5, -0.3, 0.6)
+    k = np.array([-0.9, -0.3, 0.0, 0.2, 1.4])
+    far = float(surface.tau[-1])
+    last = surface.total_variance(k, far)
+    for times in (1.3, 4.0, 10.0):
+        gained = surface.total_variance(k, times * far) - last
+        np.testing.assert_allclose(gained, (times - 1.0) * last[2], rtol=1e-12)
+        assert float(surface.atm_iv(times * far)) == pytest.approx(float(surface.atm_iv(far)), rel=1e-12)
+
+
+def _least_density(surface: VolSurface, tau: float) -> float:
+    """Smallest Durrleman g over |k| <= 4, off the kinks that a table has at its columns."""
+    k = np.linspace(-4.0, 4.0, 1601) + 1e-4
+    shape = surface.variance_shape(k, tau)
+    bracket = 1.0 - 0.5 * k * shape.by_k / shape.w
+    return float(np.min(bracket**2 - 0.25 * shape.by_k**2 * (1.0 / shape.w + 0.25) + 0.5 * shape.by_kk))
+
+
+@pytest.mark.parametrize("form", ["svi", "essvi", "sabr"])
+@pytest.mark.parametrize("quoted", [True, False])
+def test_no_butterfly_appears_beyond_the_last_expiry(form: str, quoted: bool) -> None:
+    """Total variance proportional to tau failed here from half as long again on (SVI: g of -0.04, -2.2 at ten times)."""
+    fits = {"svi": fit_surface, "essvi": essvi.fit, "sabr": sabr.fit}
+    surface = fits[form](example_quotes(), 0, "X") if quoted else made(form, 0.5, -0.3, 0.6)
+    far = float(surface.tau[-1])
+    own = _least_density(surface, far)
+    assert own > 0.0
+    for times in (1.5, 2.0, 4.0, 10.0):
+        assert _least_density(surface, times * far) > 0.0
+        if not surface.EXTENDS_ITSELF:
+            assert _least_density(surface, times * far) >= own - 1e-12
 
 
 @pytest.mark.parametrize("form", ["svi", "essvi", "sabr", "grid"])

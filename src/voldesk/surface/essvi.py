@@ -86,6 +86,8 @@ class EssviSurface(VolSurface):
 
     __slots__ = ("_rows", "slices", "usable")
 
+    EXTENDS_ITSELF = True  # its parameters go on within their domain
+
     def __init__(self, underlying: str, asof_ns: int, slices: tuple[EssviSlice, ...]) -> None:
         self.slices = slices
         self.usable = tuple(s for s in slices if s.status == "ok" and s.expiry_ns > asof_ns)

@@ -1,9 +1,9 @@
 """A fitted surface: what may be asked of it between and beyond its expiries.
 
 Total variance is interpolated linearly in tau at fixed forward-moneyness k = log(strike / forward(tau)), which adds no
-calendar arbitrage to slices that have none (Gatheral & Jacquier 2014, sec. 4). Policy outside the fitted expiries: the
-volatility at fixed k is flat, so total variance is proportional to tau before the first and after the last. In k the
-slices' own wings go on, linear and within Lee's bound. log forward is linear in tau between expiries, flat outside.
+calendar arbitrage to slices that have none (Gatheral & Jacquier 2014, sec. 4). Before the first expiry volatility at fixed
+k is flat; beyond the last, variance grows at the money's rate (`reading`). In k the slices' own wings go on, linear and
+within Lee's bound. log forward is linear in tau between expiries, flat outside.
 Only slices of status "ok" take part; with none, every answer is NaN.
 """
 
@@ -51,7 +51,7 @@ def _interpolate(k: FloatArray, tau: FloatArray, slice_tau: FloatArray, params: 
         elif t <= slice_tau[0]:
             out[i] = svi_kernels.total_variance(k[i], params[0]) * (t / slice_tau[0])
         elif t >= slice_tau[last]:
-            out[i] = svi_kernels.total_variance(k[i], params[last]) * (t / slice_tau[last])
+            out[i] = svi_kernels.total_variance(k[i], params[last])
         else:
             j = np.searchsorted(slice_tau, t)
             share = (t - slice_tau[j - 1]) / (slice_tau[j] - slice_tau[j - 1])
@@ -72,8 +72,8 @@ def _interpolate_shape(
         elif t <= slice_tau[0] or t >= slice_tau[last]:
             j = 0 if t <= slice_tau[0] else last
             w, first, second = svi_kernels.derivatives(k[i], params[j])
-            if t > slice_tau[last] or j == 0:
-                share = t / slice_tau[j]
+            if j == 0:
+                share = min(t / slice_tau[0], 1.0)
                 slope = w / slice_tau[j]
             else:
                 share = 1.0

@@ -1,8 +1,8 @@
 """A surface read off a table: total variance bilinear in log-moneyness and tau.
 
 For vols that come as numbers at given strikes and maturities (a vendor's table, a mark, another model). Total variance is
-linear in tau at fixed k = log(strike / forward) between rows, volatility at fixed k is flat before the first and after the
-last; linear in k between columns. Beyond the outer columns it goes on as a line whose slope is the last cell's, held
+linear in tau at fixed k = log(strike / forward) between rows, volatility at fixed k is flat before the first and variance
+grows at the money's rate beyond the last (`reading`); linear in k between columns. Beyond the outer columns it goes on as a line whose slope is the last cell's, held
 between flat and Lee's bound of 2 (Lee 2004, "The moment formula for implied volatility at extreme strikes") and no less
 than that of the row before, so that wings of rising rows do not cross.
 

@@ -2,13 +2,19 @@
 
 A form says its total variance at (k, tau) and the derivatives of it; forwards, volatilities by strike and local
 volatility follow here. k = log(strike / forward(tau)); log forward is linear in tau between expiries, flat outside.
+
+Beyond the last expiry every strike gains total variance at the at-the-money rate of that expiry,
+w(k, tau) = w_last(k) + (tau - tau_last) w_last(0) / tau_last. Slopes in k stay what they are, so wings stay within Lee's
+bound, and Durrleman's g can only rise: with w its first term grows (1 - k w' / 2w lies between 0 and 1 on a smile without
+butterflies, Fukasawa 2012) and its second shrinks. Total variance proportional to tau would steepen the wings instead.
+Before the first expiry it is proportional to tau: g is concave in that factor and not negative at either end.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -51,6 +57,9 @@ class VolSurface(ABC):
 
     __slots__ = ("_expiry_ns", "_log_forward", "_tau", "asof_ns", "underlying")
 
+    EXTENDS_ITSELF: ClassVar[bool] = False
+    """True where a form has a rule of its own beyond the last expiry; others are asked no later than that."""
+
     def __init__(self, underlying: str, asof_ns: int, expiry_ns: ArrayLike, forward: ArrayLike) -> None:
         self.underlying = underlying
         self.asof_ns = asof_ns
@@ -65,7 +74,7 @@ class VolSurface(ABC):
 
     @abstractmethod
     def _variance(self, k: FloatArray, tau: FloatArray, out: FloatArray) -> None:
-        """Total variance at flat columns k and tau; NaN for tau < 0 or NaN."""
+        """Total variance at flat columns k and tau, the latter up to the last expiry; NaN for tau < 0 or NaN."""
 
     @abstractmethod
     def _shape(self, k: FloatArray, tau: FloatArray, out: FloatArray) -> None:
@@ -101,15 +110,31 @@ class VolSurface(ABC):
         """iv^2 tau at log-moneyness k and tau (years); the two broadcast."""
         points, years, size = _pair(k, tau)
         out = np.empty(size)
-        self._variance(points, years, out.reshape(-1))
+        flat = out.reshape(-1)
+        within, beyond, rate = self._horizon(years)
+        self._variance(points, within, flat)
+        flat += rate * beyond
         return out
 
     def variance_shape(self, k: ArrayLike, tau: ArrayLike) -> VarianceShape:
         """Total variance at log-moneyness k and tau (years) with its derivatives; the two broadcast."""
         points, years, size = _pair(k, tau)
         out = np.empty((4, points.size))
-        self._shape(points, _lengthened(years), out)
+        within, beyond, rate = self._horizon(years)
+        self._shape(points, _lengthened(within), out)
+        out[0] += rate * beyond
+        out[3] = np.where(beyond > 0.0, rate, out[3])
         return VarianceShape(*(row.reshape(size) for row in out))
+
+    def _horizon(self, years: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+        """Years up to the last expiry, years beyond it, and the total variance that each of those adds at every k."""
+        if self.EXTENDS_ITSELF or not self._tau.size or not np.any(years > self._tau[-1]):
+            return years, np.zeros(years.shape), 0.0
+        last = self._tau[-1:]
+        money = np.empty(1)
+        self._variance(np.zeros(1), last, money)
+        within = np.minimum(years, last[0])  # lets a NaN through
+        return within, np.where(years > last[0], years - last[0], 0.0), float(money[0] / last[0])
 
     def implied_vol(self, strike: ArrayLike, expiry_or_tau: ArrayLike) -> FloatArray:
         """Volatility of a strike; expiry as integer ns, or tau as float years; the two broadcast.

@@ -196,7 +196,7 @@ class SabrSlice:
 
 
 class SabrSurface(VolSurface):
-    """SABR smiles in order of expiry; total variance is linear in tau between them at fixed k, volatility flat outside.
+    """SABR smiles in order of expiry; total variance is linear in tau between them at fixed k, outside as `reading` says.
 
     Where a smile's density would turn negative, total variance goes on as a straight line within Lee's bound.
     """
