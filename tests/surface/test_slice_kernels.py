@@ -9,9 +9,6 @@ from voldesk.surface import joint_kernels, slice_kernels, svi_kernels
 Q = np.array([0.02, 0.3, 0.5, 0.02, 0.1])
 LATER = np.array([0.019, 0.35, 0.45, 0.03, 0.12])
 GRID = np.linspace(-0.5, 0.5, 21)
-# Axel Vogt's slice with negative density (Gatheral & Jacquier 2014, example 3.1), and one above it on the far left.
-VOGT = np.array([-0.0410, 0.1331, 0.3060, 0.3586, 0.4153])
-FAR_CROSSING = np.array([-0.04, 0.12, 0.0, 0.3586, 0.4153])
 
 
 def points() -> np.ndarray:
@@ -152,20 +149,6 @@ def test_grids_cover_the_quotes_densely_and_the_wings_to_ten() -> None:
     assert none.shape == (0, 68)
 
 
-def test_dips_are_noted_where_g_and_the_gap_are_least() -> None:
-    own, pairs = np.full((2, 56), np.nan), np.full((1, 68), np.nan)
-    slices = np.array([FAR_CROSSING, VOGT])
-    joint_kernels.note_dips(slices, 7, own, pairs)
-    g, k = svi_kernels.least_durrleman(VOGT, 3.0)
-    assert g < -0.005
-    noted = own[1][np.isfinite(own[1])]
-    assert np.min(np.abs(noted - k)) < 0.1
-    crossing = pairs[0][np.isfinite(pairs[0])]
-    assert crossing.size >= 1
-    for x in crossing:
-        assert svi_kernels.total_variance(x, VOGT) < svi_kernels.total_variance(x, FAR_CROSSING)
-
-
 def test_compiled_and_plain_kernels_agree() -> None:
     for e in (-3.0, -0.5, 0.2, 1.5):
         assert slice_kernels.loss_terms(e, 0.05, 1.0) == pytest.approx(plain(slice_kernels.loss_terms)(e, 0.05, 1.0))
@@ -182,12 +165,8 @@ def test_compiled_and_plain_kernels_agree() -> None:
         ]
         get(slice_kernels.project)(q, box, 0.1)
         trial, row = np.empty(5), np.empty(5)
-        own, pairs = np.full((2, 16), np.nan), np.full((1, 16), np.nan)
         get(slice_kernels.move)(Q, 0.1 * LATER, box, 0.1, trial)
         get(slice_kernels.hold_at_bounds)(q, box, normal[0], force[0])
         get(slice_kernels.to_wings)(Q, row)
-        get(joint_kernels.note_dips)(np.array([FAR_CROSSING, VOGT]), 1, own, pairs)
-        results.append(
-            np.concatenate([values, *(a.reshape(-1) for a in (normal, coupling, force, q, trial, row, own, pairs))])
-        )
+        results.append(np.concatenate([values, *(a.reshape(-1) for a in (normal, coupling, force, q, trial, row))]))
     np.testing.assert_allclose(results[0], results[1], rtol=1e-9, atol=1e-12)

@@ -35,13 +35,21 @@ from voldesk.surface.joint_kernels import (
     OWN_GRID,
     PAIR_GRID,
     lay_grids,
-    note_dips,
     refine_jointly,
 )
 from voldesk.surface.slice_kernels import K
-from voldesk.surface.svi_kernels import A, B, is_butterfly_free, is_calendar_free, least_variance, total_variance
+from voldesk.surface.svi_kernels import (
+    A,
+    B,
+    is_butterfly_free,
+    is_calendar_free,
+    least_durrleman,
+    least_gap,
+    least_variance,
+    total_variance,
+)
 
-_ROUNDS: Final = 9
+_ROUNDS: Final = 12
 _SOFT_ROUNDS: Final = 2
 _SOFT_STEPS: Final = 12.0
 _FIRST_WEIGHT: Final = 5.0
@@ -50,6 +58,8 @@ _MOST_FLAT: Final = 0.02  # of a flat slice, in a mixture that still is the slic
 _FAR: Final = 0.1  # of total variance
 _MOST_FAR: Final = 0.5  # of the quoted strikes missed by more: the slice is not a fit of its quotes
 _CROSSING_POINTS: Final = 33
+_NEAR_REACH: Final = 0.5  # of |k|, where dips are looked for
+_FAR_REACH: Final = 10.0
 
 
 class ChainFit(NamedTuple):
@@ -158,11 +168,22 @@ def _move(slices: _Slices, settings: FloatArray) -> tuple[FloatArray, BoolArray]
         softened[FADE] = settings[FADE] * max(16.0 / 4.0**i, 1.0)
         softened[MAX_STEPS] = settings[MAX_STEPS] if i >= _SOFT_ROUNDS else min(_SOFT_STEPS, settings[MAX_STEPS])
         if i > _SOFT_ROUNDS:
-            note_dips(p, 3 * i % DIPS, own, pairs)
+            note_dips(p, i % DIPS, own, pairs)
         refine_jointly(q, slices.points, slices.span, slices.tau, slices.boxes, own, pairs, limits, softened, p)
         if i >= _SOFT_ROUNDS and is_free(p):
             return p, np.zeros(n, np.bool_)
     return p, separate(p, _MOST_FLAT)
+
+
+def note_dips(p: FloatArray, entry: int, own: FloatArray, pairs: FloatArray) -> None:
+    """Where slices p, raw, still have arbitrage, which hides between the points of their grids: the least g of a slice,
+    the least gap of a pair, become an entry among the last of the grids."""
+    for i in range(p.shape[0]):
+        if not is_butterfly_free(p[i]):
+            own[i, entry - DIPS] = least_durrleman(p[i], _FAR_REACH)[1]
+        if i > 0 and not is_calendar_free(p[i - 1], p[i]):
+            gap, k = least_gap(p[i - 1], p[i], _NEAR_REACH)
+            pairs[i - 1, entry - DIPS] = k if gap < 0.0 else least_gap(p[i - 1], p[i], _FAR_REACH)[1]
 
 
 def separate(p: FloatArray, most: float) -> BoolArray:

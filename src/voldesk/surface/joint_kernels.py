@@ -27,7 +27,7 @@ from voldesk.surface.slice_kernels import (
     variance_at,
     variance_row,
 )
-from voldesk.surface.svi_kernels import SIGMA, M, copy_row, durrleman, total_variance
+from voldesk.surface.svi_kernels import copy_row
 
 G_MARGIN: Final = 0  # entries of the limits: least g wanted, least log gap wanted, weights of their penalties
 GAP_MARGIN: Final = 1
@@ -40,8 +40,6 @@ PAIR_GRID: Final = 60 + DIPS
 _FAR: Final = 10.0
 _WING: Final = 10
 _OUTWARD: Final = np.arange(1, _WING + 1) / _WING
-_SCAN: Final = 128  # points of the search for dips, evenly in asinh((k - m) / sigma)
-_SCAN_TO: Final = 6.0
 
 
 def lay_grids(points: FloatArray, span: IntArray, own: int, pair: int) -> tuple[FloatArray, FloatArray]:
@@ -294,33 +292,3 @@ def refine_jointly(
     for i in range(n):
         to_raw(q[i], p[i])
     return loss
-
-
-@compiled
-def _note(place: float, depth: float, before: float, after: float, dips: FloatArray, slot: int) -> int:
-    """Keep a place whose depth is negative and no less so than its neighbours'; the next slot."""
-    if depth < 0.0 and depth <= before and depth <= after:
-        dips[dips.size - DIPS + slot % DIPS] = place
-        slot += 1
-    return slot
-
-
-@compiled
-def note_dips(p: FloatArray, first: int, own: FloatArray, pairs: FloatArray) -> None:
-    """Where slices p, raw, still have arbitrage between the points of their grids: the dips of g and of the ratio of
-    neighbours go into the last entries of the grids, from entry `first` of those (modulo their number) on."""
-    for i in range(p.shape[0]):
-        slot = pair_slot = first
-        g_before = g_here = gap_before = gap_here = math.inf
-        place = 0.0
-        for c in range(_SCAN + 1):
-            g_after = gap_after = math.inf
-            k = p[i, M] + p[i, SIGMA] * math.sinh(_SCAN_TO * (2.0 * c / _SCAN - 1.0))
-            if c < _SCAN:
-                g_after = durrleman(k, p[i])
-                if i > 0:
-                    gap_after = total_variance(k, p[i]) / total_variance(k, p[i - 1]) - 1.0
-            slot = _note(place, g_here, g_before, g_after, own[i], slot)
-            if i > 0:
-                pair_slot = _note(place, gap_here, gap_before, gap_after, pairs[i - 1], pair_slot)
-            g_before, g_here, gap_before, gap_here, place = g_here, g_after, gap_here, gap_after, k
