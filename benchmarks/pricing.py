@@ -130,20 +130,20 @@ class Judge:
         vols, _ = implied_vol(self.heston, 100.0, strike, tau, 1.0, True)
         np.savez(WORK / "heston_vols.npz", vols=vols)
         self.python = python
-        self._american: dict[str, Answers] = {}
+        self._references: dict[str, Answers] = {}
 
     def american(self, row: str) -> Answers:
         """QuantLib's QdFp with tanh-sinh quadrature and 24 nodes: minutes, so it is kept."""
         kept = WORK / f"reference-{row}.npz"
-        if row not in self._american:
+        if row not in self._references:
             if not kept.exists():
                 if self.python is None:
                     raise SystemExit("the American reference comes from QuantLib: run once with peers.")
                 say(f"[reference] {row} (minutes, once)")
                 peer(self.python, row, "quantlib_reference", 0)
                 (WORK / f"out-{row}-quantlib_reference.npz").rename(kept)
-            self._american[row] = _load(kept)
-        return self._american[row]
+            self._references[row] = _load(kept)
+        return self._references[row]
 
     def judge(self, row: str, answers: Answers) -> str:
         found: str = getattr(self, f"_{row}")(answers)
@@ -181,7 +181,7 @@ class Judge:
         at = exact["row"]
         if "row" not in answers:  # ours answers the whole grid
             return {name: column[at] for name, column in answers.items()}, exact
-        return answers, exact
+        return {name: column[: at.size] for name, column in answers.items()}, exact  # all take the same rows first
 
     def _american(self, answers: Answers) -> str:
         got, exact = self._american_rows("american", answers)

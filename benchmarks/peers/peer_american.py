@@ -98,16 +98,16 @@ def american_quantlib_reference(inputs: Path) -> tuple[int, float, Answers]:
 def american_greeks_quantlib_fast(inputs: Path) -> tuple[int, float, Answers]:
     import QuantLib as ql
 
-    return _american_greeks(inputs, ql.QdFpAmericanEngine.fastScheme(), 2_000)
+    return _american_greeks(inputs, ql.QdFpAmericanEngine.fastScheme(), 1_000)
 
 
 def american_greeks_quantlib_accurate(inputs: Path) -> tuple[int, float, Answers]:
     import QuantLib as ql
 
-    return _american_greeks(inputs, ql.QdFpAmericanEngine.accurateScheme(), 2_000)
+    return _american_greeks(inputs, ql.QdFpAmericanEngine.accurateScheme(), 1_000)
 
 
 def american_greeks_quantlib_reference(inputs: Path) -> tuple[int, float, Answers]:
     import QuantLib as ql
 
-    return _american_greeks(inputs, ql.QdFpTanhSinhIterationScheme(24, 10, 1e-12), 2_000)
+    return _american_greeks(inputs, ql.QdFpTanhSinhIterationScheme(24, 10, 1e-12), 400)

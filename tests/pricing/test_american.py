@@ -382,3 +382,15 @@ def test_more_nodes_change_nothing_but_the_last_digits() -> None:
         american_put.put_parts(nodes, found, False, spot, tau, rate, dividend, sigma, ws)
         high = float(american.price(spot, 1.0, tau, rate, dividend, sigma, False, accuracy=Accuracy.HIGH))
         assert float(ws.parts[american_value.VALUE]) == pytest.approx(high, abs=3e-8)
+
+
+def test_a_chain_of_calls_and_puts_is_priced_as_each_alone() -> None:
+    """Without dividends the calls between the puts have no boundary; the puts once shared that."""
+    strike = np.repeat(np.arange(80.0, 121.0, 5.0), 2)
+    is_call = np.tile([True, False], strike.size // 2)
+    for accuracy in (Accuracy.STANDARD, Accuracy.FINE):
+        together = american.greeks(100.0, strike, 0.25, 0.05, 0.0, 0.3, is_call, accuracy=accuracy)
+        for i, (k, call) in enumerate(zip(strike.tolist(), is_call.tolist(), strict=True)):
+            alone = american.greeks(100.0, k, 0.25, 0.05, 0.0, 0.3, call, accuracy=accuracy)
+            for name in alone._fields:
+                assert float(getattr(together, name)[i]) == float(getattr(alone, name)), (k, call, name)

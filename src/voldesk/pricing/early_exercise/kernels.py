@@ -121,10 +121,10 @@ def solve_kernel(
 ) -> bool:
     """Boundaries of rows first ... first + count - 1, into rows 0 ... of `solved`; whether some await `double_kernel`.
 
-    A row like its predecessor but for spot and strike shares its boundary: ladders and scenarios of the spot are cheap.
+    A row like the last one solved but for spot and strike shares its boundary: ladders and scenarios of the spot are cheap.
     warm: `solved` holds the same rows at another sigma, to start from.
     """
-    last = (math.nan, math.nan, math.nan, math.nan)
+    last, solved_row = (math.nan, math.nan, math.nan, math.nan), 0
     awaited = False
     for row in range(count):
         i = first + row
@@ -142,8 +142,9 @@ def solve_kernel(
             awaited = True
             continue
         if (years, r, q, vol) == last:
-            found[:] = solved.found[row - 1]
-            squares[:] = solved.squares[row - 1]
+            # Not the row before: that may be one that needs no boundary, such as the call beside this put.
+            found[:] = solved.found[solved_row]
+            squares[:] = solved.squares[solved_row]
             continue
         same_start = found[2] == boundary.start_level(r, q, vol * math.sqrt(years))
         scale = vol / found[6] if found[6] > 0.0 else math.nan
@@ -153,7 +154,7 @@ def solve_kernel(
                 ws.node[0, boundary.H, j] = squares[0, j] * scale * scale
         now = put.single_boundary(nodes, tolerance, years, r, q, vol, guessed, ws)
         _keep(nodes, row, now, vol, solved, ws)
-        last = (years, r, q, vol)
+        last, solved_row = (years, r, q, vol), row
     return awaited
 
 
